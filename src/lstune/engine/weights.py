@@ -1,9 +1,9 @@
 """Where each weight lies in the engine's single flat vector, and the way to and from Keras' arrays.
 
-The vector holds the layers in order. An LSTM's part is its recurrent kernel (U, 4U), its kernel (C, 4U) and, with
-`use_bias`, its bias (4U,); a Dense layer's is its kernel (C, H) and its bias (H,); each row-major, gates in the
-order i, f, c, o. The recurrent kernel comes first so that the whole part, read as one (U + C + 1, 4U) matrix,
-gives all gates from one product with the row [h, x, 1]. Keras itself lists the kernel first.
+The vector holds the layers in order. An LSTM's part is its recurrent kernel (U, 4U), its kernel (C, 4U) and,
+with `use_bias`, its bias (4U,); a Dense layer's is its kernel (C, H) and its bias (H,); each row-major, gates
+in the order i, f, c, o. The recurrent kernel comes first so that the whole part, read as one (U + C + 1, 4U)
+matrix, gives all gates from one product with the row [h, x, 1]. Keras itself lists the kernel first.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _shapes(layer: LayerConfig, width: int) -> list[tuple[str, tuple[int, ...]]]
 def variables(model: ModelConfig) -> tuple[Variable, ...]:
     """All weight arrays in the order of the flat vector."""
     found, offset = [], 0
-    for index, (layer, width) in enumerate(zip(model.layers, input_widths(model))):
+    for index, (layer, width) in enumerate(zip(model.layers, input_widths(model), strict=True)):
         for name, shape in _shapes(layer, width):
             found.append(Variable(name, index, offset, shape))
             offset += math.prod(shape)
@@ -104,9 +104,9 @@ def parameter_count(model: ModelConfig) -> int:
 def initial_weights(model: ModelConfig, rng: np.random.Generator) -> F32:
     """Fresh weights (P,) from Keras' default initialisers; the generator moves on.
 
-    Kernels are uniform with limit sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010), where an LSTM's fan out
-    is 4U as in Keras; recurrent kernels are orthogonal (Saxe et al. 2014); biases are 0, and 1 for the forget
-    gate with `unit_forget_bias` (Jozefowicz et al. 2015).
+    Kernels are uniform with limit sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010), where an LSTM's fan
+    out is 4U as in Keras; recurrent kernels are orthogonal (Saxe et al. 2014); biases are 0, and 1 for the
+    forget gate with `unit_forget_bias` (Jozefowicz et al. 2015).
     """
     flat = np.zeros(parameter_count(model), np.float32)
     for variable in variables(model):
@@ -158,6 +158,6 @@ def from_keras(model: ModelConfig, arrays: Sequence[Sequence[Any]]) -> F32:
         if [np.shape(array) for array in given] != shapes:
             received = str([np.shape(array) for array in given])
             raise ConfigError(explain(f"Layer {index} takes weights of the shapes {shapes}", received))
-        for variable, array in zip(ordered, given):
+        for variable, array in zip(ordered, given, strict=True):
             variable.of(flat)[...] = array
     return flat
