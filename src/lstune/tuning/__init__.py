@@ -1,0 +1,1 @@
+"""Joins series, engine and search: trials, executors, the run and its folder."""

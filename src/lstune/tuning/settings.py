@@ -1,0 +1,184 @@
+"""What a trial's hyperparameters mean: from a plain setting to pipeline, model and training configuration."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lstune.engine.config import (
+    ACTIVATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    ModelConfig,
+    OptimizerConfig,
+    TrainConfig,
+    lstm_model,
+)
+from lstune.errors import SpaceError, explain
+
+__all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "recipe"]
+
+# The share of the learning rate that is left at the end of a cosine decay.
+_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A row of `HYPERPARAMETERS`: what the name means, and its value where a setting leaves it out."""
+
+    name: str
+    help: str
+    default: Any
+    options: tuple[Any, ...] | None = None
+
+
+HYPERPARAMETERS: dict[str, Hyperparameter] = {
+    row.name: row
+    for row in (
+        Hyperparameter("units", "cells of each LSTM layer", 64),
+        Hyperparameter("layers", "LSTM layers on top of each other", 1),
+        Hyperparameter("activation", "function of the cell's input and output", "tanh", ACTIVATIONS),
+        Hyperparameter("dropout", "share of each layer's outputs masked in training", 0.0),
+        Hyperparameter("recurrent_dropout", "share of the recurrent state masked in training", 0.0),
+        Hyperparameter("batch_size", "windows for each step of the optimizer", 16),
+        Hyperparameter("epochs", "most passes over the training windows", 60),
+        Hyperparameter("patience", "epochs without a better validation error before stopping", 20),
+        Hyperparameter("optimizer", "how weights follow gradients", "adam", OPTIMIZERS),
+        Hyperparameter("learning_rate", "size of the optimizer's steps", 0.003),
+        Hyperparameter("decay", "course of the learning rate over the epochs", "cosine", ("cosine", "none")),
+        Hyperparameter("clipnorm", "longest gradient over all weights (0: any)", 1.0),
+        Hyperparameter("weight_decay", "pull of the weights to zero (adamw)", 0.004),
+        Hyperparameter("lookback", "past rows in a window", 32),
+        Hyperparameter("transform", "what is done to the target before scaling", "level"),
+        Hyperparameter("scaler", "how inputs are scaled", "standard"),
+        Hyperparameter("calendar", "hour, weekday, month as inputs", False, (True, False)),
+        Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
+        Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
+        Hyperparameter("loss", "what training minimises, on scaled values", "mae", LOSSES),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One setting, resolved. `model(channels)` gives the network for C input channels."""
+
+    lookback: int
+    transform: str
+    scaler: str
+    calendar: bool
+    supervision: str
+    stride: int
+    train: TrainConfig
+    schedule: Callable[[int], float]
+    units: int
+    layers: int
+    activation: str
+    dropout: float
+    recurrent_dropout: float
+
+    def model(self, channels: int, horizon: int) -> ModelConfig:
+        """The network for inputs of C channels and a horizon of H rows."""
+        return lstm_model(
+            channels,
+            horizon,
+            units=self.units,
+            layers=self.layers,
+            activation=self.activation,
+            dropout=self.dropout,
+            recurrent_dropout=self.recurrent_dropout,
+            sequence=self.supervision == "every",
+        )
+
+
+def check_names(names: Any) -> None:
+    """Raise SpaceError if a name is no hyperparameter of lstune."""
+    unknown = [str(name) for name in names if name not in HYPERPARAMETERS]
+    if unknown:
+        raise SpaceError(explain(f"Hyperparameters are {', '.join(HYPERPARAMETERS)}", ", ".join(unknown)))
+
+
+def recipe(setting: Mapping[str, Any]) -> Recipe:
+    """Resolve a setting; names that it leaves out take the table's default.
+
+    Raises SpaceError for unknown names or values, ConfigError for what the engine cannot train.
+    """
+    check_names(setting)
+    value = {name: setting.get(name, row.default) for name, row in HYPERPARAMETERS.items()}
+    for name, row in HYPERPARAMETERS.items():
+        if row.options is not None and value[name] not in row.options:
+            raise SpaceError(
+                explain(f"{name} must be one of {', '.join(map(str, row.options))}", value[name])
+            )
+    lookback = _whole("lookback", value["lookback"], 1)
+    rate = float(value["learning_rate"])
+    epochs = _whole("epochs", value["epochs"], 1)
+    clip = float(value["clipnorm"] or 0.0)
+    train = TrainConfig(
+        epochs=epochs,
+        batch_size=_whole("batch_size", value["batch_size"], 1),
+        loss=value["loss"],
+        optimizer=OptimizerConfig(
+            value["optimizer"],
+            learning_rate=rate,
+            weight_decay=float(value["weight_decay"]) if value["optimizer"] == "adamw" else None,
+            global_clipnorm=clip if clip > 0 else None,
+        ),
+        supervision=value["supervision"],
+        patience=_whole("patience", value["patience"], 1) if value["patience"] else None,
+    )
+    return Recipe(
+        lookback=lookback,
+        transform=str(value["transform"]),
+        scaler=str(value["scaler"]),
+        calendar=bool(value["calendar"]),
+        supervision=value["supervision"],
+        stride=_stride(value["stride"], lookback, value["supervision"]),
+        train=train,
+        schedule=_schedule(value["decay"], rate, epochs),
+        units=_whole("units", value["units"], 1),
+        layers=_whole("layers", value["layers"], 1),
+        activation=value["activation"],
+        dropout=float(value["dropout"]),
+        recurrent_dropout=float(value["recurrent_dropout"]),
+    )
+
+
+def _whole(name: str, value: Any, minimum: int) -> int:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or value != int(value)
+        or value < minimum
+    ):
+        raise SpaceError(explain(f"{name} must be a whole number of {minimum} or more", value))
+    return int(value)
+
+
+def _stride(value: Any, lookback: int, supervision: str) -> int:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(?:lookback\s*/\s*)?([1-9]\d*)\s*", value)
+        if match is None:
+            raise SpaceError(explain('stride must be a whole number or "lookback/4" or the like', value))
+        number = int(match.group(1))
+        if "lookback" not in value:
+            return number
+        # Under "last" a window teaches one target only: leaving windows out would lose data.
+        return max(1, lookback // number) if supervision == "every" else 1
+    return _whole("stride", value, 1)
+
+
+def _schedule(decay: str, rate: float, epochs: int) -> Callable[[int], float]:
+    if decay == "none":
+        return lambda epoch: rate
+
+    def cosine(epoch: int) -> float:
+        # Loshchilov & Hutter (2017), equation 5 with one period: a function of the epoch alone, so that a
+        # resumed trial follows it exactly.
+        part = min(1.0, epoch / max(1, epochs))
+        return rate * (_FLOOR + (1.0 - _FLOOR) * 0.5 * (1.0 + math.cos(math.pi * part)))
+
+    return cosine
