@@ -54,7 +54,7 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter("lookback", "past rows in a window", 32),
         Hyperparameter("transform", "what is done to the target before scaling", "level"),
         Hyperparameter("scaler", "how inputs are scaled", "standard"),
-        Hyperparameter("calendar", "hour, weekday, month as inputs", False, (True, False)),
+        Hyperparameter("calendar", "time of day, weekday, time of year as inputs", "none", ("auto", "none")),
         Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
         Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
         Hyperparameter("loss", "what training minimises, on scaled values", "mae", LOSSES),
@@ -69,7 +69,7 @@ class Recipe:
     lookback: int
     transform: str
     scaler: str
-    calendar: bool
+    calendar: str
     supervision: str
     stride: int
     train: TrainConfig
@@ -134,7 +134,7 @@ def recipe(setting: Mapping[str, Any]) -> Recipe:
         lookback=lookback,
         transform=str(value["transform"]),
         scaler=str(value["scaler"]),
-        calendar=bool(value["calendar"]),
+        calendar=str(value["calendar"]),
         supervision=value["supervision"],
         stride=_stride(value["stride"], lookback, value["supervision"]),
         train=train,

@@ -1,0 +1,159 @@
+"""The search space that fits a series, and the settings that are tried first.
+
+What the defaults rest on (measured on BTC daily, Melbourne's minimum temperature and hourly bike hire, see
+benchmarks/quality.py): transform, supervision, lookback and stride decide most; widths beyond 64 and second
+layers bring little; windows a quarter of the lookback apart, with every step scored, train several times
+faster than all windows and lose nothing where rows are plenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lstune.errors import SpaceError, explain
+from lstune.search.space import Choice, Fixed, Float, Int, Space
+from lstune.tuning.settings import check_names
+
+__all__ = ["Nature", "default_space", "first_settings", "largest_lookback", "parse_override"]
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What the defaults depend on.
+
+    `rows`: training rows. `season`: rows in a season, 1 for none. `positive`: whether all values are above 0.
+    `dated`: whether the series has a calendar.
+    """
+
+    rows: int
+    season: int = 1
+    positive: bool = False
+    horizon: int = 1
+    dated: bool = True
+
+
+def _lookbacks(nature: Nature) -> tuple[int, int, int]:
+    """Shortest, usual and longest lookback."""
+    room = max(2, nature.rows // 5 - nature.horizon)
+    season = nature.season if nature.season > 1 else 16
+    usual = min(room, max(2 * season, 32, 2 * nature.horizon) if season <= 64 else season + season // 4)
+    longest = min(room, max(4 * usual, 128), 400 if season <= 200 else 2 * season)
+    return min(8, usual), usual, max(longest, usual)
+
+
+def default_space(nature: Nature) -> Space:
+    """The space searched when nothing else is said; every part can be replaced."""
+    shortest, usual, longest = _lookbacks(nature)
+    widest = 32 if nature.rows < 300 else 128 if nature.rows < 20_000 else 256
+    transforms = ["difference", "level"]
+    if nature.positive:
+        transforms.append("log_difference")
+    if 1 < nature.season <= nature.rows // 4:
+        transforms.append("seasonal_difference")
+    overlap = (
+        ["lookback/2", "lookback/4", "lookback/8"] if nature.rows >= 300 else ["lookback/8", "lookback/16"]
+    )
+    return Space(
+        {
+            "transform": Choice(tuple(transforms)),
+            "lookback": Int(shortest, longest, log=True, default=usual),
+            "supervision": Choice(("every", "last")),
+            "stride": Choice(tuple(overlap), when={"supervision": ["every"]}, default=_usual_stride(nature)),
+            "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
+            "units": Int(8, widest, log=True, default=min(64, widest)),
+            "layers": Int(1, 2),
+            "activation": Choice(("tanh", "relu", "sigmoid")),
+            "dropout": Float(0.0, 0.4, step=0.1, default=0.0),
+            "loss": Choice(("mae", "huber", "mse")),
+            "batch_size": Choice((8, 16, 32, 64), default=16),
+            "optimizer": Choice(("adam", "adamw", "nadam", "rmsprop")),
+            "learning_rate": Float(5e-4, 3e-2, log=True, default=3e-3),
+            "decay": Fixed("cosine"),
+            "epochs": Fixed(60),
+            "patience": Fixed(20),
+            "clipnorm": Fixed(1.0),
+            "scaler": Fixed("standard"),
+        }
+    )
+
+
+def _usual_stride(nature: Nature) -> str:
+    return "lookback/4" if nature.rows >= 300 else "lookback/8"
+
+
+def first_settings(space: Space, nature: Nature) -> list[dict[str, Any]]:
+    """Settings known to work, one for each transform, for the first trials, as far as `space` allows them.
+
+    A setting names only what differs from the defaults of the space.
+    """
+    wanted: list[dict[str, Any]] = [
+        {"transform": "difference"},
+        {"transform": "level"},
+        {"transform": "log_difference"},
+        {"transform": "seasonal_difference"},
+    ]
+    settings = []
+    for setting in wanted:
+        if all(name in space and space[name].contains(value) for name, value in setting.items()):
+            settings.append(setting)
+    return settings or [{}]
+
+
+def largest_lookback(space: Space) -> int:
+    """The longest lookback that the space can ask for."""
+    if "lookback" not in space:
+        return 32
+    param = space["lookback"]
+    if isinstance(param, Int):
+        return param.high
+    try:
+        return max(int(value) for value in param.values())  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise SpaceError(explain("lookback must hold whole numbers", param)) from None
+
+
+def parse_override(text: str, space: Mapping[str, Any]) -> tuple[str, Any]:
+    """One override as written on the command line: name and a value, list or range for `Space.replace`.
+
+    "units=32" fixes, "transform=level,difference" lists, "learning_rate=0.001..0.1" is a range (on a log
+    scale if the parameter had one, or with ":log" behind it).
+    """
+    name, sign, value = (part.strip() for part in text.partition("="))
+    if not sign or not name or not value:
+        raise SpaceError(
+            explain(
+                "An override is NAME=VALUE",
+                text,
+                "Write units=32, units=16..64 or transform=level,difference",
+            )
+        )
+    check_names([name])
+    if ".." in value:
+        return name, _parse_range(name, value, space.get(name))
+    if "," in value:
+        return name, [_parse_value(item) for item in value.split(",")]
+    return name, {"type": "fixed", "value": _parse_value(value)}
+
+
+def _parse_range(name: str, value: str, old: Any) -> dict[str, Any]:
+    span, _, flag = value.partition(":")
+    low, _, high = span.partition("..")
+    ends = [_parse_value(low), _parse_value(high)]
+    numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends)
+    if not numbers or flag.strip() not in ("", "log"):
+        raise SpaceError(explain("A range is LOW..HIGH or LOW..HIGH:log", f"{name}={value}"))
+    log = flag.strip() == "log" or bool(getattr(old, "log", False))
+    whole = all(isinstance(end, int) for end in ends) and not isinstance(old, Float)
+    return {"type": "int" if whole else "float", "low": ends[0], "high": ends[1], "log": log and ends[0] > 0}
+
+
+def _parse_value(text: str) -> Any:
+    text = text.strip()
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False, "none": "none"}.get(text.lower(), text)

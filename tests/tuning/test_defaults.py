@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from lstune.errors import SpaceError
+from lstune.search.space import Space, default_setting, sample_setting, snap_setting
+from lstune.tuning.defaults import Nature, default_space, first_settings, largest_lookback, parse_override
+from lstune.tuning.settings import HYPERPARAMETERS, recipe
+
+NATURES = [
+    Nature(60),
+    Nature(100, season=12, positive=True),
+    Nature(2100, season=7, positive=True),
+    Nature(2100, season=24, positive=True, horizon=24),
+    Nature(2500, season=365),
+    Nature(50_000, season=168, dated=False),
+]
+
+
+@pytest.mark.parametrize("nature", NATURES, ids=str)
+def test_every_default_setting_can_be_trained(nature):
+    space = default_space(nature)
+    rng = np.random.default_rng(0)
+    for setting in [default_setting(space)] + [sample_setting(space, rng) for _ in range(30)]:
+        got = recipe(setting)
+        got.model(1, nature.horizon)
+        assert got.lookback + nature.horizon < nature.rows / 2
+
+
+@pytest.mark.parametrize("nature", NATURES, ids=str)
+def test_first_settings_are_settings_of_the_space(nature):
+    space = default_space(nature)
+    settings = first_settings(space, nature)
+    assert 2 <= len(settings) <= 4
+    filled = [snap_setting(space, setting) for setting in settings]
+    assert len({setting["transform"] for setting in filled}) == len(settings)
+
+
+def test_a_fixed_transform_leaves_one_first_setting():
+    space = default_space(NATURES[2]).replace({"transform": "relative"})
+    assert first_settings(space, NATURES[2]) == [{}]
+
+
+def test_the_space_depends_on_the_series():
+    assert "log_difference" in default_space(Nature(2000, positive=True))["transform"].options
+    assert "log_difference" not in default_space(Nature(2000))["transform"].options
+    assert "seasonal_difference" not in default_space(Nature(2000))["transform"].options
+    assert default_space(Nature(2000, dated=False))["calendar"].size == 1
+    assert default_space(Nature(100))["units"].high < default_space(Nature(50_000))["units"].high
+
+
+def test_every_hyperparameter_of_the_field_is_in_the_space():
+    space = default_space(Nature(2000, season=7, positive=True))
+    wanted = "units layers activation dropout batch_size epochs optimizer learning_rate lookback"
+    assert {*wanted.split(), "transform", "supervision", "stride"} <= set(space)
+    assert set(space) <= set(HYPERPARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("units=32", {"type": "fixed", "value": 32}),
+        ("learning_rate=0.001..0.1", {"type": "float", "low": 0.001, "high": 0.1, "log": True}),
+        ("learning_rate=1..2", {"type": "float", "low": 1, "high": 2, "log": True}),
+        ("units=16..64", {"type": "int", "low": 16, "high": 64, "log": True}),
+        ("dropout=0..0.5", {"type": "float", "low": 0, "high": 0.5, "log": False}),
+        ("patience=5..20:log", {"type": "int", "low": 5, "high": 20, "log": True}),
+        ("transform=level,difference", ["level", "difference"]),
+        ("stride=lookback/2", {"type": "fixed", "value": "lookback/2"}),
+        (" units = 8, 16 ", [8, 16]),
+    ],
+)
+def test_overrides(text, value):
+    space = default_space(NATURES[2])
+    name, change = parse_override(text, space)
+    assert change == value
+    assert isinstance(space.replace({name: change}), Space)
+
+
+@pytest.mark.parametrize("text", ["units", "=3", "units=", "unit=3", "units=a..b", "units=1..2:lin"])
+def test_bad_overrides(text):
+    with pytest.raises(SpaceError, match="Received"):
+        parse_override(text, default_space(NATURES[2]))
+
+
+def test_largest_lookback():
+    space = default_space(NATURES[2])
+    assert largest_lookback(space) == space["lookback"].high
+    assert largest_lookback(space.replace({"lookback": [5, 90, 20]})) == 90
+    assert largest_lookback(space.replace({"lookback": 7})) == 7
+    with pytest.raises(SpaceError, match="whole numbers"):
+        largest_lookback(space.replace({"lookback": ["long"]}))
