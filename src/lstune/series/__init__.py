@@ -1,0 +1,45 @@
+"""Series: reading, cleaning, cutting in time, and the way from rows to windows and back."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# Loaded on first use, so that importing the package does not load pandas.
+_HOMES = {
+    "CALENDAR_FEATURES": "calendar",
+    "Fold": "splits",
+    "Pipeline": "windows",
+    "PipelineConfig": "windows",
+    "SCALERS": "scalers",
+    "Scaler": "scalers",
+    "Series": "data",
+    "Split": "splits",
+    "TRANSFORMS": "transforms",
+    "WindowSet": "windows",
+    "allowed_transforms": "transforms",
+    "append_rows": "data",
+    "fit_pipeline": "windows",
+    "future_timestamps": "data",
+    "load_series": "data",
+    "read_series": "read",
+    "save_series": "data",
+    "scored_origins": "windows",
+    "series_frame": "data",
+    "split_series": "splits",
+    "take_rows": "data",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,216 @@
+"""A cleaned series: timestamps on a regular grid, one target, optional feature columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstune.errors import DataError, explain
+
+__all__ = [
+    "Series",
+    "append_rows",
+    "future_timestamps",
+    "load_series",
+    "next_timestamps",
+    "save_series",
+    "series_frame",
+    "take_rows",
+]
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """T rows of one series, sorted, without missing values.
+
+    timestamps: DatetimeIndex (without time zone) or RangeIndex, strictly increasing, T long.
+    values: (T,) float64, the target in original units.  features: (T, F) float64.
+    freq: pandas alias of the step ("D", "B", "h", "MS", "15min"); "" when rows carry no timestamps.
+    season: rows in a season, at least 1.  seasonal: whether the data's autocorrelation confirms that season.
+    observed: (T,) bool, False where cleaning filled a missing target: such rows serve as inputs only.
+    regular: False when closed times (holidays, nights) are skipped, so that a row is a step whatever its distance.
+    notes: what cleaning did, one plain sentence each.
+    """
+
+    timestamps: Any
+    values: F64
+    target: str = "value"
+    features: F64 = field(default_factory=lambda: np.empty((0, 0)))
+    feature_names: tuple[str, ...] = ()
+    freq: str = ""
+    season: int = 1
+    seasonal: bool = False
+    observed: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    regular: bool = True
+    notes: tuple[str, ...] = ()
+    name: str = "series"
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float64)
+        features = np.array(self.features, dtype=np.float64)
+        observed = np.array(self.observed, dtype=bool)
+        rows = len(values)
+        if features.size == 0 and not self.feature_names:
+            features = np.empty((rows, 0))
+        if observed.size == 0:
+            observed = np.ones(rows, bool)
+        shapes = (values.shape, features.shape, observed.shape, len(self.timestamps))
+        if shapes != ((rows,), (rows, len(self.feature_names)), (rows,), rows):
+            raise DataError(
+                explain("timestamps, values, features and observed must have one entry for each row", shapes)
+            )
+        if not (np.isfinite(values).all() and np.isfinite(features).all()):
+            raise DataError(
+                explain(
+                    "A Series holds finite numbers only",
+                    fix="Make it with read_series, which fills or names missing values",
+                )
+            )
+        for array in (values, features, observed):
+            array.flags.writeable = False
+        for key, value in (("values", values), ("features", features), ("observed", observed)):
+            object.__setattr__(self, key, value)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"Series({self.name!r}, 0 rows)"
+        span = f"{self.timestamps[0]} to {self.timestamps[-1]}"
+        return f"Series({self.name!r}, target={self.target!r}, {len(self)} rows, {span}, freq={self.freq!r})"
+
+    @property
+    def has_timestamps(self) -> bool:
+        """Whether rows are dated, rather than only counted."""
+        return isinstance(self.timestamps, pd.DatetimeIndex)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the timestamps, values and features: equal data give an equal fingerprint."""
+        digest = hashlib.sha256()
+        digest.update(json.dumps([self.target, list(self.feature_names), self.freq]).encode())
+        digest.update(np.ascontiguousarray(_stamp_numbers(self.timestamps), dtype="<i8").tobytes())
+        for array in (self.values, self.features):
+            digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+
+def _stamp_numbers(timestamps: Any) -> npt.NDArray[np.int64]:
+    """Timestamps as whole microseconds (or row numbers), whatever resolution pandas holds them in."""
+    if isinstance(timestamps, pd.DatetimeIndex):
+        return timestamps.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return np.asarray(timestamps, dtype=np.int64)
+
+
+def next_timestamps(timestamps: Any, freq: str) -> Any:
+    """For each timestamp the one that is a step of `freq` later (whatever the following row is)."""
+    if not isinstance(timestamps, pd.DatetimeIndex):
+        return pd.RangeIndex(timestamps[0] + 1, timestamps[-1] + 2) if len(timestamps) else timestamps
+    return timestamps + pd.tseries.frequencies.to_offset(freq)
+
+
+def future_timestamps(series: Series, steps: int) -> Any:
+    """The `steps` timestamps after the series' last row."""
+    last = series.timestamps[-1]
+    if not series.has_timestamps:
+        return pd.RangeIndex(int(last) + 1, int(last) + 1 + steps)
+    offset = pd.tseries.frequencies.to_offset(series.freq)
+    stamps = []
+    for _ in range(steps):
+        last = last + offset
+        stamps.append(last)
+    return pd.DatetimeIndex(stamps)
+
+
+def take_rows(series: Series, start: int | None = None, stop: int | None = None) -> Series:
+    """The rows `start:stop` (as in a slice, so `take_rows(s, -3000)` is the last 3000) as a Series."""
+    rows = slice(start, stop)
+    return replace(
+        series,
+        timestamps=series.timestamps[rows],
+        values=series.values[rows],
+        features=series.features[rows],
+        observed=series.observed[rows],
+    )
+
+
+def append_rows(series: Series, values: Any, features: Any = None) -> Series:
+    """The series followed by new target values; features not given repeat their last row.
+
+    values: (M,).  features: (M, F) or None.
+    """
+    values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    rows = len(values)
+    if features is None:
+        features = np.repeat(series.features[-1:], rows, axis=0)
+    stamps = future_timestamps(series, rows)
+    if series.has_timestamps:
+        timestamps: Any = series.timestamps.append(stamps)
+    else:
+        timestamps = pd.RangeIndex(series.timestamps[0], stamps[-1] + 1) if rows else series.timestamps
+    return replace(
+        series,
+        timestamps=timestamps,
+        values=np.concatenate([series.values, values]),
+        features=np.concatenate([series.features, np.asarray(features, dtype=np.float64)]),
+        observed=np.concatenate([series.observed, np.ones(rows, bool)]),
+    )
+
+
+def series_frame(series: Series) -> pd.DataFrame:
+    """A DataFrame with the target and the features, indexed by timestamp."""
+    columns = {series.target: series.values}
+    columns.update({name: series.features[:, i] for i, name in enumerate(series.feature_names)})
+    return pd.DataFrame(columns, index=series.timestamps.rename("timestamp"))
+
+
+def save_series(series: Series, path: str | Path) -> None:
+    """Write the series to an .npz file (plain arrays and one JSON text; no pickles)."""
+    about = {key: getattr(series, key) for key in ("target", "freq", "season", "seasonal", "regular", "name")}
+    about.update(
+        schema=1,
+        feature_names=list(series.feature_names),
+        notes=list(series.notes),
+        dated=series.has_timestamps,
+    )
+    with open(path, "wb") as file:
+        np.savez_compressed(
+            file,
+            about=np.array(json.dumps(about)),
+            timestamps=_stamp_numbers(series.timestamps),
+            values=series.values,
+            features=series.features,
+            observed=series.observed,
+        )
+
+
+def load_series(path: str | Path) -> Series:
+    """Read what `save_series` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            arrays = {key: file[key] for key in ("timestamps", "values", "features", "observed")}
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            explain(f"{path} is not a saved series", str(error), "Read the original file with read_series")
+        ) from error
+    stamps = arrays.pop("timestamps")
+    if about.pop("dated"):
+        timestamps: Any = pd.DatetimeIndex(stamps.astype("datetime64[us]"))
+    else:
+        timestamps = pd.RangeIndex(stamps[0], stamps[-1] + 1) if len(stamps) else pd.RangeIndex(0)
+    about.pop("schema")
+    about["feature_names"] = tuple(about["feature_names"])
+    about["notes"] = tuple(about["notes"])
+    return Series(timestamps=timestamps, **arrays, **about)
