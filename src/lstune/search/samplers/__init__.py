@@ -1,0 +1,69 @@
+"""Samplers by name: which setting to try next.
+
+To add one: a file in this folder, a line in `SAMPLERS`, and a factory in the contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lstune.errors import ConfigError, explain
+from lstune.search.samplers._base import Context, Sampler, Suggestion
+
+__all__ = ["METHODS", "SAMPLERS", "Context", "Sampler", "Suggestion", "make_sampler", "method_parts"]
+
+
+def _manual(**options: Any) -> Sampler:
+    from lstune.search.samplers.manual import ManualSampler
+
+    return ManualSampler(**options)
+
+
+def _grid(**options: Any) -> Sampler:
+    from lstune.search.samplers.grid import GridSampler
+
+    return GridSampler(**options)
+
+
+def _random(**options: Any) -> Sampler:
+    from lstune.search.samplers.random import RandomSampler
+
+    return RandomSampler(**options)
+
+
+def _tpe(**options: Any) -> Sampler:
+    from lstune.search.samplers.tpe import make_tpe
+
+    return make_tpe(**options)
+
+
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "manual": _manual,
+    "grid": _grid,
+    "random": _random,
+    "tpe": _tpe,
+}
+
+# A method is a sampler with a scheduler. What was chosen by hand is trained to the end, all else goes with
+# ASHA.
+METHODS: dict[str, tuple[str, str]] = {
+    **{name: (name, "asha") for name in SAMPLERS},
+    "manual": ("manual", "none"),
+    "hyperband": ("random", "hyperband"),
+    "bohb": ("tpe", "hyperband"),
+}
+
+
+def make_sampler(name: str, **options: Any) -> Sampler:
+    """The sampler called `name`. Raises ConfigError for an unknown name."""
+    if name not in SAMPLERS:
+        raise ConfigError(explain(f"the sampler must be one of {', '.join(SAMPLERS)}", name))
+    return SAMPLERS[name](**options)
+
+
+def method_parts(method: str) -> tuple[str, str]:
+    """The sampler and the scheduler that a method stands for. Raises ConfigError for an unknown one."""
+    if method not in METHODS:
+        raise ConfigError(explain(f"the method must be one of {', '.join(METHODS)}", method))
+    return METHODS[method]

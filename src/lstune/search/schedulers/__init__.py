@@ -1,0 +1,56 @@
+"""Schedulers by name: how many epochs a trial gets.
+
+To add one: a file in this folder, a line in `SCHEDULERS`, and a factory in the contract tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lstune.errors import ConfigError, explain
+from lstune.search.schedulers._base import NewTrial, Promotion, Scheduler, rung_epochs
+
+__all__ = ["SCHEDULERS", "NewTrial", "Promotion", "Scheduler", "make_scheduler", "rung_epochs"]
+
+
+def _none(**s: Any) -> Scheduler:
+    from lstune.search.schedulers.none import NoScheduler
+
+    return NoScheduler(s["max_epochs"])
+
+
+def _median(**s: Any) -> Scheduler:
+    from lstune.search.schedulers.median import MedianScheduler
+
+    return MedianScheduler(s["max_epochs"], s["min_epochs"])
+
+
+def _asha(**s: Any) -> Scheduler:
+    from lstune.search.schedulers.asha import AshaScheduler
+
+    return AshaScheduler(s["max_epochs"], s["min_epochs"], s["factor"])
+
+
+SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
+    "none": _none,
+    "median": _median,
+    "asha": _asha,
+}
+
+
+def make_scheduler(
+    name: str, *, max_epochs: int, min_epochs: int = 1, factor: float = 3, iterations: int | None = 1
+) -> Scheduler:
+    """The scheduler called `name`. Raises ConfigError for an unknown name or epochs that make no rungs."""
+    if name not in SCHEDULERS:
+        raise ConfigError(explain(f"the scheduler must be one of {', '.join(SCHEDULERS)}", name))
+    if not 1 <= min_epochs <= max_epochs:
+        raise ConfigError(
+            explain("epochs need 1 <= min_epochs <= max_epochs", f"min={min_epochs}, max={max_epochs}")
+        )
+    if factor < 2:
+        raise ConfigError(explain("the reduction factor must be 2 or more", factor))
+    return SCHEDULERS[name](
+        max_epochs=max_epochs, min_epochs=min_epochs, factor=factor, iterations=iterations
+    )
