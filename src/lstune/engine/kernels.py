@@ -1,0 +1,408 @@
+"""The layers, forward and backward, on the workspace that `network` lays out.
+
+Every function takes the workspace `ws`, the table row `p` of its layer, and the batch's shape: `steps` (L) and
+`b` windows. Weights come packed (see `gemm`), gates in panels (see `cell`). A layer's backward pass reads the
+gradient of its output, writes that of its input, and fills its part of the flat gradient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lstune.engine._jit import kernel
+from lstune.engine.cell import activate, activation_slope, cell_backward, cell_forward
+from lstune.engine.gemm import PANEL, gemm, pack, pack_transposed
+from lstune.engine.network import (
+    ACTIVATION,
+    BLOCKS,
+    CELL_AT,
+    D_CELL_AT,
+    D_GATES_AT,
+    D_HIDDEN_AT,
+    D_HIDDEN_STEP,
+    D_IN_AT,
+    D_OUT_AT,
+    DEPTH_IN,
+    GATES_AT,
+    GRADIENT_AT,
+    HAS_BIAS,
+    HIDDEN,
+    HIDDEN_MASK_AT,
+    IN_AT,
+    IN_MASK_AT,
+    IN_SEQUENCE,
+    IN_STEP,
+    IN_WIDTH,
+    KIND,
+    KIND_DENSE,
+    KIND_DROPOUT,
+    KIND_LSTM,
+    NARROW,
+    OUT_AT,
+    OUT_SEQUENCE,
+    OUT_STEP,
+    PACKED_AT,
+    RATE,
+    RECURRENT_RATE,
+    ROW_STEP,
+    ROWS_AT,
+    SQUASHED_AT,
+    THETA_AT,
+    TRANSPOSED_AT,
+    UNITS,
+    ZERO_AT,
+)
+from lstune.engine.simd import WIDTH
+
+# Rows of a block in the products (see gemm): enough to keep an accumulator busy, few enough that the block's
+# two operands share a 32 KiB cache. The weight gradient's left operand is read down its columns, hence less.
+_DEPTH = 256
+_GRADIENT_DEPTH = 128
+
+
+@kernel
+def mix(key, word):  # type: ignore[no-untyped-def]
+    """A 64-bit key for a part of a stream (the finalizer of SplitMix64; Steele et al. 2014)."""
+    z = np.uint64(key) + (np.uint64(word) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def dropout_multipliers(out, rate, key):  # type: ignore[no-untyped-def]
+    """Fill `out` (n,) with 0 at `rate`, else 1 / (1 - rate); value i depends on key and i alone.
+
+    A counter hashed twice with a 32-bit finalizer (Wellons' lowbias32): no state to save, so training can go
+    on at any batch, and the backward pass draws a mask again instead of keeping it.
+    """
+    low, high = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
+    limit = np.uint32(min(rate * 4294967296.0, 4294967295.0))
+    scale = np.float32(1.0 / (1.0 - rate))
+    for i in range(len(out)):
+        x = np.uint32(np.uint32(i) ^ low)
+        x = np.uint32((x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
+        x = np.uint32((x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x846CA68B))
+        x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) + high)
+        x = np.uint32((x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
+        x = np.uint32((x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x846CA68B))
+        x = np.uint32(x ^ np.uint32(x >> np.uint32(16)))
+        out[i] = scale if x >= limit else np.float32(0.0)
+
+
+@kernel
+def _multiply(ws, at, factors_at, count):  # type: ignore[no-untyped-def]
+    values, factors = ws[at : at + count], ws[factors_at : factors_at + count]
+    for i in range(count):
+        values[i] *= factors[i]
+
+
+@kernel
+def _copy(ws, to, source, count):  # type: ignore[no-untyped-def]
+    target, given = ws[to : to + count], ws[source : source + count]
+    for i in range(count):
+        target[i] = given[i]
+
+
+@kernel
+def _lstm_pack(ws, p, theta, training):  # type: ignore[no-untyped-def]
+    """Weights (U + C + 1, 4U) from the flat vector into panels, and [recurrent, kernel] transposed."""
+    units, hidden, width, blocks = p[UNITS], p[HIDDEN], p[IN_WIDTH], p[BLOCKS]
+    depth, at, step = p[DEPTH_IN], p[THETA_AT], 4 * p[UNITS]
+    for row in range(depth):
+        # Rows of padding units carry no weight.
+        real = row < units or row >= hidden
+        source = at + (row if row < hidden else row - hidden + units) * step
+        for block in range(blocks):
+            used = min(WIDTH, units - block * WIDTH)
+            for gate in range(4):
+                panel = 2 * block + gate // 2
+                to = p[PACKED_AT] + (panel * depth + row) * PANEL + (gate % 2) * WIDTH
+                out = ws[to : to + WIDTH]
+                if real:
+                    begin = source + gate * units + block * WIDTH
+                    given = theta[begin : begin + used]
+                    for q in range(used):
+                        out[q] = given[q]
+                else:
+                    for q in range(used):
+                        out[q] = 0.0
+    if not training:
+        return
+    columns = hidden + (width if p[D_IN_AT] >= 0 else 0)
+    for column in range(columns):
+        if units <= column < hidden:
+            continue
+        source = at + (column if column < hidden else column - hidden + units) * step
+        to = p[TRANSPOSED_AT] + (column // PANEL) * 4 * hidden * PANEL + column % PANEL
+        for block in range(blocks):
+            for gate in range(4):
+                begin = source + gate * units + block * WIDTH
+                down = to + (block * 4 + gate) * WIDTH * PANEL
+                for q in range(min(WIDTH, units - block * WIDTH)):
+                    ws[down + q * PANEL] = theta[begin + q]
+
+
+@kernel
+def _lstm_unpack_gradient(ws, p, gradient):  # type: ignore[no-untyped-def]
+    units, hidden, depth, step = p[UNITS], p[HIDDEN], p[DEPTH_IN], 4 * p[UNITS]
+    for row in range(depth):
+        if units <= row < hidden:
+            continue
+        to = p[THETA_AT] + (row if row < hidden else row - hidden + units) * step
+        for block in range(p[BLOCKS]):
+            used = min(WIDTH, units - block * WIDTH)
+            for gate in range(4):
+                panel = 2 * block + gate // 2
+                source = p[GRADIENT_AT] + (panel * depth + row) * PANEL + (gate % 2) * WIDTH
+                begin = to + gate * units + block * WIDTH
+                out, given = gradient[begin : begin + used], ws[source : source + used]
+                for q in range(used):
+                    out[q] = given[q]
+
+
+@kernel
+def _lstm_rows(ws, p, rates, steps, b, training, key):  # type: ignore[no-untyped-def]
+    """The x and 1 of every augmented row [h, x, 1], and zero states before the first step."""
+    width, hidden, row_step, in_step = p[IN_WIDTH], p[HIDDEN], p[ROW_STEP], p[IN_STEP]
+    masked = training and rates[RATE] > 0.0
+    if masked:
+        dropout_multipliers(ws[p[IN_MASK_AT] : p[IN_MASK_AT] + b * width], rates[RATE], mix(key, 0))
+    if training and rates[RECURRENT_RATE] > 0.0:
+        at = p[HIDDEN_MASK_AT]
+        dropout_multipliers(ws[at : at + b * hidden], rates[RECURRENT_RATE], mix(key, 1))
+    for t in range(steps):
+        for j in range(b):
+            row = p[ROWS_AT] + (t * b + j) * row_step
+            source = p[IN_AT] + (t * b + j) * in_step
+            _copy(ws, row + hidden, source, width)
+            if masked:
+                _multiply(ws, row + hidden, p[IN_MASK_AT] + j * width, width)
+            if p[HAS_BIAS]:
+                ws[row + hidden + width] = 1.0
+    for j in range(b):
+        row = p[ROWS_AT] + j * row_step
+        ws[row : row + hidden] = 0.0
+    ws[p[CELL_AT] : p[CELL_AT] + b * hidden] = 0.0
+
+
+@kernel
+def lstm_forward(ws, p, rates, theta, steps, b, training, key):  # type: ignore[no-untyped-def]
+    """All steps of an LSTM layer; gates, cells and outputs stay in the workspace for the backward pass."""
+    hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
+    panel = steps * b * PANEL
+    masked = training and rates[RECURRENT_RATE] > 0.0
+    _lstm_pack(ws, p, theta, training)
+    _lstm_rows(ws, p, rates, steps, b, training, key)
+    # A panel of up to 320 rows still leaves room for the rows that pass by it.
+    parts = (depth + 319) // 320
+    block_depth = (depth + parts - 1) // parts
+    for t in range(steps):
+        gates = p[GATES_AT] + t * b * PANEL
+        rows = p[ROWS_AT] + t * b * row_step
+        gemm(
+            b, 2 * blocks, depth, ws, gates, PANEL, panel,
+            ws, rows, row_step, 1, ws, p[PACKED_AT], PANEL, depth * PANEL, block_depth, 0,
+        )  # fmt: skip
+        for j in range(b):
+            row = t * b + j
+            h_next = p[ROWS_AT] + (row + b) * row_step
+            cell = p[CELL_AT] + row * hidden
+            cell_forward(
+                ws, p[ACTIVATION], blocks, gates + j * PANEL, panel,
+                cell, cell + b * hidden, p[SQUASHED_AT] + row * hidden, p[OUT_AT] + row * hidden, h_next,
+            )  # fmt: skip
+            if masked:
+                _multiply(ws, h_next, p[HIDDEN_MASK_AT] + j * hidden, hidden)
+
+
+@kernel
+def lstm_backward(ws, p, rates, gradient, steps, b):  # type: ignore[no-untyped-def]
+    """Back through time; the weight gradient is one large product over all steps at the end."""
+    hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
+    panel = steps * b * PANEL
+    width, d_step = p[IN_WIDTH], p[D_HIDDEN_STEP]
+    passes_on = p[D_IN_AT] >= 0
+    columns = hidden + (width if passes_on else 0)
+    ws[p[D_HIDDEN_AT] : p[D_HIDDEN_AT] + b * d_step] = 0.0
+    ws[p[D_CELL_AT] : p[D_CELL_AT] + b * hidden] = 0.0
+    for t in range(steps - 1, -1, -1):
+        for j in range(b):
+            row = t * b + j
+            above = p[ZERO_AT]
+            if p[OUT_SEQUENCE]:
+                above = p[D_OUT_AT] + row * hidden
+            elif t == steps - 1:
+                above = p[D_OUT_AT] + j * hidden
+            cell_backward(
+                ws, p[ACTIVATION], blocks, p[GATES_AT] + row * PANEL, panel,
+                p[CELL_AT] + row * hidden, p[SQUASHED_AT] + row * hidden,
+                p[D_HIDDEN_AT] + j * d_step, above, p[D_CELL_AT] + j * hidden,
+                p[D_GATES_AT] + j * 4 * hidden,
+            )  # fmt: skip
+        if t > 0 or passes_on:
+            gemm(
+                b, (columns + PANEL - 1) // PANEL, 4 * hidden, ws, p[D_HIDDEN_AT], d_step, PANEL,
+                ws, p[D_GATES_AT], 4 * hidden, 1,
+                ws, p[TRANSPOSED_AT], PANEL, 4 * hidden * PANEL, _DEPTH, 0,
+            )  # fmt: skip
+        if rates[RECURRENT_RATE] > 0.0:
+            for j in range(b):
+                _multiply(ws, p[D_HIDDEN_AT] + j * d_step, p[HIDDEN_MASK_AT] + j * hidden, hidden)
+        if passes_on:
+            for j in range(b):
+                source = p[D_HIDDEN_AT] + j * d_step + hidden
+                if rates[RATE] > 0.0:
+                    _multiply(ws, source, p[IN_MASK_AT] + j * width, width)
+                _copy(ws, p[D_IN_AT] + (t * b + j) * p[IN_STEP], source, width)
+    gemm(
+        depth, 2 * blocks, steps * b, ws, p[GRADIENT_AT], PANEL, depth * PANEL,
+        ws, p[ROWS_AT], 1, row_step, ws, p[GATES_AT], PANEL, panel, _GRADIENT_DEPTH, 0,
+    )  # fmt: skip
+    _lstm_unpack_gradient(ws, p, gradient)
+
+
+@kernel
+def dense_forward(ws, p, theta, rows):  # type: ignore[no-untyped-def]
+    """out = activation(in @ kernel + bias) for `rows` rows."""
+    units, width, at = p[UNITS], p[IN_WIDTH], p[THETA_AT]
+    out_at, out_step = p[OUT_AT], p[OUT_STEP]
+    if units <= NARROW:
+        # The kernel's columns as rows, for dot products over unit strides.
+        for o in range(units):
+            for i in range(width):
+                ws[p[PACKED_AT] + o * width + i] = theta[at + i * units + o]
+        for r in range(rows):
+            given = ws[p[IN_AT] + r * p[IN_STEP] : p[IN_AT] + r * p[IN_STEP] + width]
+            for o in range(units):
+                column = ws[p[PACKED_AT] + o * width : p[PACKED_AT] + (o + 1) * width]
+                total = np.float32(0.0)
+                for i in range(width):
+                    total += given[i] * column[i]
+                ws[out_at + r * out_step + o] = total
+    else:
+        pack(width, units, theta, at, units, ws, p[PACKED_AT])
+        gemm(
+            rows, out_step // PANEL, width, ws, out_at, out_step, PANEL,
+            ws, p[IN_AT], p[IN_STEP], 1, ws, p[PACKED_AT], PANEL, width * PANEL, _DEPTH, 0,
+        )  # fmt: skip
+    if p[HAS_BIAS]:
+        bias = theta[at + width * units : at + width * units + units]
+        for r in range(rows):
+            out = ws[out_at + r * out_step : out_at + r * out_step + units]
+            for o in range(units):
+                out[o] += bias[o]
+    if p[ACTIVATION]:
+        activate(ws, p[ACTIVATION], rows * out_step // WIDTH, out_at)
+
+
+@kernel
+def dense_backward(ws, p, theta, gradient, rows):  # type: ignore[no-untyped-def]
+    """Gradients of kernel, bias and input from that of the output."""
+    units, width, at = p[UNITS], p[IN_WIDTH], p[THETA_AT]
+    d_out, out_step = p[D_OUT_AT], p[OUT_STEP]
+    passes_on = p[D_IN_AT] >= 0
+    if p[ACTIVATION]:
+        activation_slope(ws, p[ACTIVATION], rows * out_step // WIDTH, p[OUT_AT], d_out)
+    if p[HAS_BIAS]:
+        for o in range(units):
+            total = np.float32(0.0)
+            for r in range(rows):
+                total += ws[d_out + r * out_step + o]
+            gradient[at + width * units + o] = total
+    if units <= NARROW:
+        ws[p[GRADIENT_AT] : p[GRADIENT_AT] + units * width] = 0.0
+        for r in range(rows):
+            given = ws[p[IN_AT] + r * p[IN_STEP] : p[IN_AT] + r * p[IN_STEP] + width]
+            for o in range(units):
+                slope = ws[d_out + r * out_step + o]
+                summed = ws[p[GRADIENT_AT] + o * width : p[GRADIENT_AT] + (o + 1) * width]
+                for i in range(width):
+                    summed[i] += slope * given[i]
+            if passes_on:
+                passed = ws[p[D_IN_AT] + r * p[IN_STEP] : p[D_IN_AT] + r * p[IN_STEP] + width]
+                for o in range(units):
+                    slope = ws[d_out + r * out_step + o]
+                    column = ws[p[PACKED_AT] + o * width : p[PACKED_AT] + (o + 1) * width]
+                    if o == 0:
+                        for i in range(width):
+                            passed[i] = slope * column[i]
+                    else:
+                        for i in range(width):
+                            passed[i] += slope * column[i]
+        for o in range(units):
+            for i in range(width):
+                gradient[at + i * units + o] = ws[p[GRADIENT_AT] + o * width + i]
+        return
+    panels = out_step // PANEL
+    gemm(
+        width, panels, rows, ws, p[GRADIENT_AT], PANEL, width * PANEL,
+        ws, p[IN_AT], 1, p[IN_STEP], ws, d_out, out_step, PANEL, _GRADIENT_DEPTH, 0,
+    )  # fmt: skip
+    for i in range(width):
+        for o in range(units):
+            gradient[at + i * units + o] = ws[p[GRADIENT_AT] + ((o // PANEL) * width + i) * PANEL + o % PANEL]
+    if passes_on:
+        step = p[D_HIDDEN_STEP]
+        pack_transposed(units, width, theta, at, units, ws, p[TRANSPOSED_AT])
+        gemm(
+            rows, step // PANEL, units, ws, p[D_HIDDEN_AT], step, PANEL,
+            ws, d_out, out_step, 1, ws, p[TRANSPOSED_AT], PANEL, units * PANEL, _DEPTH, 0,
+        )  # fmt: skip
+        for r in range(rows):
+            _copy(ws, p[D_IN_AT] + r * p[IN_STEP], p[D_HIDDEN_AT] + r * step, width)
+
+
+@kernel
+def dropout_forward(ws, p, rates, rows, training, key):  # type: ignore[no-untyped-def]
+    """Copy, multiplied in training by fresh multipliers."""
+    count = rows * p[IN_STEP]
+    if training and rates[RATE] > 0.0:
+        dropout_multipliers(ws[p[OUT_AT] : p[OUT_AT] + count], rates[RATE], mix(key, 0))
+        _multiply(ws, p[OUT_AT], p[IN_AT], count)
+    else:
+        _copy(ws, p[OUT_AT], p[IN_AT], count)
+
+
+@kernel
+def dropout_backward(ws, p, rates, rows, key):  # type: ignore[no-untyped-def]
+    """The same multipliers, drawn again, on the gradient."""
+    if p[D_IN_AT] < 0:
+        return
+    count = rows * p[IN_STEP]
+    if rates[RATE] > 0.0:
+        dropout_multipliers(ws[p[D_IN_AT] : p[D_IN_AT] + count], rates[RATE], mix(key, 0))
+        _multiply(ws, p[D_IN_AT], p[D_OUT_AT], count)
+    else:
+        _copy(ws, p[D_IN_AT], p[D_OUT_AT], count)
+
+
+@kernel
+def forward(ws, table, rates, theta, steps, b, training, key):  # type: ignore[no-untyped-def]
+    """Every layer in order; the batch's inputs already stand at the first layer's IN_AT."""
+    for index in range(len(table)):
+        p = table[index]
+        rows = (steps if p[IN_SEQUENCE] else 1) * b
+        layer_key = mix(key, index)
+        if p[KIND] == KIND_LSTM:
+            lstm_forward(ws, p, rates[index], theta, steps, b, training, layer_key)
+            if index + 1 < len(table) and not p[OUT_SEQUENCE]:
+                table[index + 1, IN_AT] = p[OUT_AT] + (steps - 1) * b * p[HIDDEN]
+        elif p[KIND] == KIND_DENSE:
+            dense_forward(ws, p, theta, rows)
+        elif p[KIND] == KIND_DROPOUT:
+            dropout_forward(ws, p, rates[index], rows, training, layer_key)
+
+
+@kernel
+def backward(ws, table, rates, theta, gradient, steps, b, key):  # type: ignore[no-untyped-def]
+    """Every layer in reverse; the outputs' gradient already stands at the last layer's D_OUT_AT."""
+    for index in range(len(table) - 1, -1, -1):
+        p = table[index]
+        rows = (steps if p[IN_SEQUENCE] else 1) * b
+        if p[KIND] == KIND_LSTM:
+            lstm_backward(ws, p, rates[index], gradient, steps, b)
+        elif p[KIND] == KIND_DENSE:
+            dense_backward(ws, p, theta, gradient, rows)
+        elif p[KIND] == KIND_DROPOUT:
+            dropout_backward(ws, p, rates[index], rows, mix(key, index))

@@ -1,0 +1,92 @@
+"""The loop over batches, compiled: from one stop to the next nothing returns to Python."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lstune.engine._jit import kernel
+from lstune.engine.kernels import backward, forward, mix
+from lstune.engine.losses import loss, output_at
+from lstune.engine.network import IN_AT, OUT_SEQUENCE, OUT_STEP, UNITS
+from lstune.engine.optimizers import optimizer_step
+
+# How a span of batches ended.
+SPAN_DONE, SPAN_STOPPED, SPAN_DIVERGED = range(3)
+
+
+@kernel
+def _gather(ws, at, inputs, starts, order, position, steps, b):  # type: ignore[no-untyped-def]
+    """The batch's rows, step by step: ws[at + (t * b + j) * C ...] = inputs[starts[window j] + t]."""
+    channels = inputs.shape[1]
+    for t in range(steps):
+        for j in range(b):
+            row = starts[order[position + j]] + t
+            to = at + (t * b + j) * channels
+            for c in range(channels):
+                ws[to + c] = inputs[row, c]
+
+
+@kernel
+def train_span(  # type: ignore[no-untyped-def]
+    ws, table, rates, segments, theta, gradient, slots, settings,
+    inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
+    loss_code, loss_shape, rate, seed, step, position, windows, stop,
+):  # fmt: skip
+    """Train on order[position : windows] in batches; returns (how it ended, next position, step, loss sum).
+
+    The loss sum weights each batch's mean loss with its number of windows. A batch whose loss is not finite
+    changes no weight and ends the span; so does `stop[0]`, which another thread may set.
+    """
+    total = 0.0
+    while position < windows:
+        if stop[0] != 0:
+            return SPAN_STOPPED, position, step, total
+        b = min(batch, windows - position)
+        key = mix(seed, step)
+        _gather(ws, table[0, IN_AT], inputs, starts, order, position, steps, b)
+        forward(ws, table, rates, theta, steps, b, True, key)
+        last = table[len(table) - 1]
+        value = loss(
+            ws, last, steps, b, first_step, loss_code, loss_shape,
+            targets, target_starts, target_step, order, position, True,
+        )  # fmt: skip
+        if not math.isfinite(value):
+            return SPAN_DIVERGED, position, step, total
+        backward(ws, table, rates, theta, gradient, steps, b, key)
+        step += 1
+        optimizer_step(theta, gradient, slots, settings, segments, rate, step)
+        total += value * b
+        position += b
+    return SPAN_DONE, position, step, total
+
+
+@kernel
+def evaluate_span(  # type: ignore[no-untyped-def]
+    ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
+    loss_code, loss_shape, outputs, position, windows,
+):  # fmt: skip
+    """Outputs (windows, rows, H) of windows order[position : windows] without dropout, and their loss sum."""
+    total = 0.0
+    last = table[len(table) - 1]
+    units, out_step = last[UNITS], last[OUT_STEP]
+    rows = steps if last[OUT_SEQUENCE] else 1
+    # A caller that wants the last step alone gives one row for it.
+    skip = rows - outputs.shape[1]
+    while position < windows:
+        b = min(batch, windows - position)
+        _gather(ws, table[0, IN_AT], inputs, starts, order, position, steps, b)
+        forward(ws, table, rates, theta, steps, b, False, np.uint64(0))
+        value = loss(
+            ws, last, steps, b, first_step, loss_code, loss_shape,
+            targets, target_starts, target_step, order, position, False,
+        )  # fmt: skip
+        total += value * b
+        at = output_at(last, steps, b)
+        for t in range(skip, rows):
+            for j in range(b):
+                for u in range(units):
+                    outputs[position + j, t - skip, u] = ws[at + (t * b + j) * out_step + u]
+        position += b
+    return total

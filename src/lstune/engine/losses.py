@@ -1,0 +1,76 @@
+"""Losses on the last layer's output, with their gradients; definitions as in Keras and `reference`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lstune.engine._jit import kernel
+from lstune.engine.config import LOSSES
+from lstune.engine.network import D_OUT_AT, KIND, KIND_LSTM, OUT_AT, OUT_SEQUENCE, OUT_STEP, UNITS
+
+_MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
+    LOSSES.index(name) for name in ("mse", "mae", "huber", "log_cosh", "pinball")
+)
+
+
+@kernel
+def output_at(p, steps, b):  # type: ignore[no-untyped-def]
+    """Where the outputs of the last layer (table row `p`) start: the last step, if it is an LSTM that ends there."""
+    if p[KIND] == KIND_LSTM and not p[OUT_SEQUENCE]:
+        return p[OUT_AT] + (steps - 1) * b * p[OUT_STEP]
+    return p[OUT_AT]
+
+
+@kernel
+def _element(code, shape, error):  # type: ignore[no-untyped-def]
+    """Loss and slope (with respect to the output) for error = output - target."""
+    size = abs(error)
+    sign = 1.0 if error > 0.0 else (-1.0 if error < 0.0 else 0.0)
+    if code == _MSE:
+        return error * error, 2.0 * error
+    if code == _MAE:
+        return size, sign
+    if code == _HUBER:
+        # size > shape is false for NaN, whose loss then stays NaN.
+        if size > shape:
+            return shape * size - 0.5 * shape * shape, shape * sign
+        return 0.5 * error * error, error
+    if code == _LOG_COSH:
+        return size + math.log1p(math.exp(-2.0 * size)) - math.log(2.0), math.tanh(error)
+    if error < 0.0:
+        return -shape * error, -shape
+    return (1.0 - shape) * error, (1.0 - shape) if error > 0.0 else 0.0
+
+
+@kernel
+def loss(  # type: ignore[no-untyped-def]
+    ws, p, steps, b, first_step, code, shape, targets, target_starts, target_step, order, position, training
+):
+    """The batch's mean loss over steps `first_step` on; in training also its gradient, at D_OUT_AT.
+
+    `shape` is huber's delta or pinball's quantile. The batch is order[position : position + b].
+    """
+    units, out_step, sequence = p[UNITS], p[OUT_STEP], p[OUT_SEQUENCE]
+    start = output_at(p, steps, b)
+    rows = steps if sequence else 1
+    begin = first_step if sequence else 0
+    scale = 1.0 / ((rows - begin) * b * units)
+    total = 0.0
+    for t in range(rows):
+        for j in range(b):
+            row = t * b + j
+            at = p[D_OUT_AT] + row * out_step
+            if t < begin:
+                if training:
+                    ws[at : at + units] = 0.0
+                continue
+            goal = targets[target_starts[order[position + j]] + t * target_step]
+            for u in range(units):
+                error = float(ws[start + row * out_step + u]) - float(goal[u])
+                value, slope = _element(code, shape, error)
+                total += value
+                if training:
+                    ws[at + u] = np.float32(slope * scale)
+    return total * scale

@@ -1,0 +1,177 @@
+"""Where everything of a model lies in the workspace: one flat float32 buffer and a table of offsets.
+
+Kernels get the buffer and the table and nothing else, so that no shape is compiled in and nothing is
+allocated while training. `Network(model, ...)` lays out the buffer; the table's columns are named below, a row
+for each layer. Sequences are stored step by step: row t * b + j is step t of the batch's window j, b the number
+of windows in the batch at hand (the last batch of an epoch may be smaller than the space kept for it).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lstune.engine.config import ACTIVATIONS, LSTM, RECURRENT_ACTIVATIONS, Dense, Dropout, ModelConfig
+from lstune.engine.gemm import PANEL, padded
+from lstune.engine.simd import WIDTH
+from lstune.engine.weights import input_widths, parameter_count, variables
+
+# Columns of the table. Those that end in _AT are offsets into the workspace.
+(
+    KIND,  # one of the KIND_ codes
+    THETA_AT,  # the layer's first weight in the flat vector
+    IN_AT,  # the layer's input, (steps * b, IN_STEP) of which IN_WIDTH columns are used
+    IN_STEP,
+    IN_WIDTH,
+    IN_SEQUENCE,  # 1 if the input has a row for each step, else 0
+    D_IN_AT,  # where the input's gradient goes, laid out as the input; -1 if nobody needs it
+    OUT_AT,
+    OUT_STEP,
+    UNITS,
+    OUT_SEQUENCE,
+    D_OUT_AT,
+    ACTIVATION,  # LSTM: activation * 2 + recurrent activation
+    HAS_BIAS,
+    BLOCKS,  # LSTM: blocks of WIDTH units
+    HIDDEN,  # LSTM: BLOCKS * WIDTH, the padded number of units
+    DEPTH_IN,  # LSTM: HIDDEN + IN_WIDTH + HAS_BIAS, the length of an augmented row [h, x, 1]
+    ROWS_AT,  # LSTM: augmented rows, L + 1 steps; Dense: packed kernel
+    ROW_STEP,
+    GATES_AT,  # LSTM: gates in panels, (2 * BLOCKS, L * b, PANEL)
+    CELL_AT,  # LSTM: c, L + 1 steps of (b, HIDDEN), the first zero
+    SQUASHED_AT,  # LSTM: activation(c)
+    D_HIDDEN_AT,  # LSTM: gradient of the augmented row's [h, x], (b, D_HIDDEN_STEP)
+    D_HIDDEN_STEP,
+    D_CELL_AT,
+    D_GATES_AT,  # LSTM: one step's gate gradients, (b, 4 * HIDDEN)
+    PACKED_AT,  # LSTM and Dense: weights in panels
+    TRANSPOSED_AT,  # LSTM and Dense: transposed weights in panels
+    GRADIENT_AT,  # LSTM and Dense: weight gradient in panels
+    IN_MASK_AT,  # LSTM: dropout multipliers of the inputs, (b, IN_WIDTH)
+    HIDDEN_MASK_AT,  # LSTM: dropout multipliers of the hidden state, (b, HIDDEN)
+    ZERO_AT,  # a row of zeros, as long as any layer needs
+    FIELDS,
+) = range(33)
+
+KIND_LSTM, KIND_DENSE, KIND_DROPOUT = range(3)
+
+# Columns of the table of rates.
+RATE, RECURRENT_RATE = range(2)
+
+# A Dense layer of up to this many units takes dot products instead of a mostly empty panel.
+NARROW = 4
+
+_ALIGN = 16  # floats in a cache line
+
+
+class Network:
+    """A model's table, rates and workspace for batches of up to `batch` windows of `lookback` steps.
+
+    table: (layers, FIELDS) int64.  rates: (layers, 2) float64.  workspace: (size,) float32.
+    segments: (variables, 2) int64, start and stop of each weight array in the flat vector.
+    One Network serves one thread at a time.
+    """
+
+    def __init__(self, model: ModelConfig, lookback: int, batch: int) -> None:
+        self.model = model
+        self.lookback = lookback
+        self.batch = batch
+        self.parameters = parameter_count(model)
+        self.segments = np.array([(v.offset, v.stop) for v in variables(model)], np.int64)
+        self.rates = np.array(
+            [
+                (layer.dropout, layer.recurrent_dropout)
+                if isinstance(layer, LSTM)
+                else (layer.rate if isinstance(layer, Dropout) else 0.0, 0.0)
+                for layer in model.layers
+            ],
+            np.float64,
+        )
+        self._size = 0
+        self.table = self._lay_out()
+        self.workspace = _aligned_zeros(self._size)
+
+    def _take(self, floats: int) -> int:
+        """Reserve `floats` from the workspace, on a cache line; its offset."""
+        at = self._size
+        self._size += (floats + _ALIGN - 1) // _ALIGN * _ALIGN
+        return at
+
+    def _lay_out(self) -> Any:
+        table = np.full((len(self.model.layers), FIELDS), -1, np.int64)
+        widths = input_widths(self.model)
+        theta = {v.layer: v.offset for v in reversed(variables(self.model))}
+        rows = self.lookback * self.batch
+        zero_at = self._take(max((layer.units for layer in self.model.layers if isinstance(layer, LSTM)), default=0) + WIDTH)
+
+        at, step, sequence, gradient_at = self._take(rows * widths[0]), widths[0], 1, -1
+        for index, layer in enumerate(self.model.layers):
+            row = table[index]
+            row[[IN_AT, IN_STEP, IN_WIDTH, IN_SEQUENCE, D_IN_AT]] = at, step, widths[index], sequence, gradient_at
+            row[THETA_AT] = theta.get(index, 0)
+            row[ZERO_AT] = zero_at
+            if isinstance(layer, LSTM):
+                self._lay_out_lstm(row, layer)
+            elif isinstance(layer, Dense):
+                self._lay_out_dense(row, layer)
+            else:
+                row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = KIND_DROPOUT, widths[index], step, sequence
+                held = (rows if sequence else self.batch) * step
+                row[[OUT_AT, D_OUT_AT]] = self._take(held), self._take(held)
+            at, step, sequence, gradient_at = row[[OUT_AT, OUT_STEP, OUT_SEQUENCE, D_OUT_AT]]
+        # Nobody needs a gradient below the first layer with weights.
+        first = min(theta)
+        table[: first + 1, D_IN_AT] = -1
+        return table
+
+    def _lay_out_lstm(self, row: Any, layer: LSTM) -> None:
+        lookback, batch, width = self.lookback, self.batch, int(row[IN_WIDTH])
+        rows = lookback * batch
+        blocks = (layer.units + WIDTH - 1) // WIDTH
+        hidden = blocks * WIDTH
+        depth = hidden + width + int(layer.use_bias)
+        row_step = (depth + WIDTH - 1) // WIDTH * WIDTH
+        d_hidden_step = padded(hidden + width)
+        code = ACTIVATIONS.index(layer.activation) * len(RECURRENT_ACTIVATIONS)
+        row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = KIND_LSTM, layer.units, hidden, int(layer.return_sequences)
+        row[ACTIVATION] = code + RECURRENT_ACTIVATIONS.index(layer.recurrent_activation)
+        row[[HAS_BIAS, BLOCKS, HIDDEN]] = int(layer.use_bias), blocks, hidden
+        row[[DEPTH_IN, ROW_STEP, D_HIDDEN_STEP]] = depth, row_step, d_hidden_step
+        row[ROWS_AT] = self._take((rows + batch) * row_step)
+        row[GATES_AT] = self._take(rows * 4 * hidden)
+        row[CELL_AT] = self._take((rows + batch) * hidden)
+        row[SQUASHED_AT] = self._take(rows * hidden)
+        # Kept for every step even if only the last goes on: the same kernel serves both.
+        row[OUT_AT] = self._take(rows * hidden)
+        row[D_OUT_AT] = self._take((rows if layer.return_sequences else batch) * hidden)
+        row[D_HIDDEN_AT] = self._take(batch * d_hidden_step)
+        row[D_CELL_AT] = self._take(batch * hidden)
+        row[D_GATES_AT] = self._take(batch * 4 * hidden)
+        row[PACKED_AT] = self._take(depth * 4 * hidden)
+        row[TRANSPOSED_AT] = self._take(4 * hidden * d_hidden_step)
+        row[GRADIENT_AT] = self._take(depth * 4 * hidden)
+        row[IN_MASK_AT] = self._take(batch * width)
+        row[HIDDEN_MASK_AT] = self._take(batch * hidden)
+
+    def _lay_out_dense(self, row: Any, layer: Dense) -> None:
+        width, step = int(row[IN_WIDTH]), padded(layer.units)
+        rows = (self.lookback if row[IN_SEQUENCE] else 1) * self.batch
+        row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = KIND_DENSE, layer.units, step, row[IN_SEQUENCE]
+        row[[ACTIVATION, HAS_BIAS]] = ACTIVATIONS.index(layer.activation), int(layer.use_bias)
+        row[OUT_AT], row[D_OUT_AT] = self._take(rows * step), self._take(rows * step)
+        row[PACKED_AT] = self._take(width * step)
+        row[GRADIENT_AT] = self._take(width * step)
+        # The input's gradient comes in whole panels, wider than the rows it goes to.
+        row[D_HIDDEN_STEP] = padded(width)
+        row[TRANSPOSED_AT] = self._take(layer.units * padded(width))
+        row[D_HIDDEN_AT] = self._take(rows * padded(width))
+
+
+def _aligned_zeros(floats: int) -> Any:
+    """Zeros that start on a cache line, so that vector loads do not straddle two."""
+    buffer = np.zeros(floats + _ALIGN, np.float32)
+    skip = -(buffer.ctypes.data // 4) % _ALIGN
+    return buffer[skip : skip + floats]
+
+

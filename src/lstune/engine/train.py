@@ -1,0 +1,273 @@
+"""Training and prediction: a state machine around the compiled loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.engine.config import LOSSES, ModelConfig, TrainConfig
+from lstune.engine.data import Windows
+from lstune.engine.loop import SPAN_DIVERGED, SPAN_DONE, evaluate_span, train_span
+from lstune.engine.network import Network
+from lstune.engine.optimizers import settings_vector
+from lstune.engine.state import Status, StopFlag, TrainState, init_state
+from lstune.engine.weights import parameter_count
+from lstune.errors import ConfigError, explain
+
+__all__ = ["TrainResult", "predict", "train"]
+
+F32 = npt.NDArray[np.float32]
+
+# Windows evaluated at once: enough rows to fill a matrix tile several times.
+_EVALUATE_ROWS = 32
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """`state` goes on from here; `weights` (P,) float32 are the result: the best epoch's where they are kept."""
+
+    state: TrainState
+    status: Status
+    weights: F32
+
+
+def train(
+    model: ModelConfig,
+    config: TrainConfig,
+    data: Windows,
+    *,
+    validation: Windows | None = None,
+    state: TrainState | None = None,
+    seed: int = 0,
+    until_epoch: int | None = None,
+    stop: StopFlag | None = None,
+    deadline: float | None = None,
+    score: Callable[[F32], float] | None = None,
+    on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
+    schedule: Callable[[int], float] | None = None,
+    order: Callable[[int], Any] | None = None,
+) -> TrainResult:
+    """Train `model` on `data`, from scratch or from `state`, without the GIL.
+
+    Arguments:
+        validation: windows evaluated after each epoch, without dropout.
+        state: where to go on; it is copied. `seed` is then the state's own.
+        until_epoch: stop, resumable, once this many epochs in all are done; `config.epochs` at most.
+        stop: ends training within one batch when set by another thread.
+        deadline: `time.monotonic()` seconds; training ends within about one batch of it.
+        score: maps the validation windows' last-step outputs (N, H) to the number that is monitored in place of the
+            validation loss, such as an error in original units; less is better.
+        on_epoch: called with the number of finished epochs and the epoch's entries of the history; True ends
+            training.
+        schedule: the learning rate of an epoch, counted from 0, in place of the optimizer's.
+        order: the order of the windows in an epoch, in place of the shuffle.
+
+    Training for n epochs, and for k and then, from the saved state, for n - k, give the same bits.
+    A loss or score that is not finite ends training as DIVERGED at once and is not put in the history.
+    """
+    _check(model, config, data, "data")
+    if validation is not None:
+        _check(model, config, validation, "validation")
+    elif score is not None:
+        raise ConfigError(explain("A score needs validation windows", "validation=None"))
+    state = init_state(model, config, seed) if state is None else state.copy()
+    run = _Run(model, config, data, validation, state, stop or StopFlag(), deadline)
+    last_epoch = config.epochs if until_epoch is None else min(until_epoch, config.epochs)
+    status = _end_of_patience(config, state)
+    while status is None and state.epoch < last_epoch:
+        status = run.epoch(schedule, order)
+        if status is None:
+            status = run.judge(score)
+        if status is None or status is Status.EARLY:
+            logs = {name: values[-1] for name, values in state.history.items()}
+            if on_epoch is not None and on_epoch(state.epoch, logs) and status is None:
+                status = Status.STOPPED
+    best = state.best_weights if config.restore_best_weights else None
+    weights = state.weights if best is None else best
+    return TrainResult(state, status or Status.FINISHED, weights.copy())
+
+
+def _end_of_patience(config: TrainConfig, state: TrainState) -> Status | None:
+    return Status.EARLY if config.patience is not None and state.wait >= config.patience else None
+
+
+def _check(model: ModelConfig, config: TrainConfig, data: Windows, name: str) -> None:
+    if len(data) == 0:
+        raise ConfigError(explain(f"{name} must hold at least one window", 0))
+    if data.channels != model.input_size:
+        raise ConfigError(explain(f"{name} must have input_size = {model.input_size} channels", data.channels))
+    if data.outputs != model.output_size:
+        raise ConfigError(explain(f"{name} must have {model.output_size} targets in a row", data.outputs))
+    if config.supervision == "every":
+        if not model.returns_sequence:
+            raise ConfigError(
+                explain(
+                    'supervision "every" needs a model that returns a sequence',
+                    model.layers,
+                    "Set return_sequences=True on the last LSTM, or take supervision 'last'",
+                )
+            )
+        if config.burn_in >= data.lookback:
+            raise ConfigError(explain(f"burn_in must be below {name}'s lookback of {data.lookback}", config.burn_in))
+
+
+class _Run:
+    """One call of `train`: the pieces that kernels need, made once."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        config: TrainConfig,
+        data: Windows,
+        validation: Windows | None,
+        state: TrainState,
+        stop: StopFlag,
+        deadline: float | None,
+    ) -> None:
+        self.config, self.data, self.validation, self.state = config, data, validation, state
+        self.stop, self.deadline = stop, deadline
+        self.network = Network(model, data.lookback, min(config.batch_size, len(data)))
+        self.gradient = np.zeros(self.network.parameters, np.float32)
+        self.settings = settings_vector(config.optimizer)
+        self.seconds_per_batch = 0.0
+
+    def epoch(self, schedule: Callable[[int], float] | None, order: Callable[[int], Any] | None) -> Status | None:
+        """Finish the epoch that the state stands in, or say why not."""
+        state, config, windows = self.state, self.config, len(self.data)
+        rate = config.optimizer.learning_rate if schedule is None else float(schedule(state.epoch))
+        sequence = self._order(order)
+        while state.position < windows:
+            batches = self._affordable_batches()
+            if batches == 0:
+                return Status.DEADLINE
+            until = min(windows, state.position + batches * config.batch_size)
+            began, before = time.monotonic(), state.position
+            ended, state.position, state.step, loss = train_span(
+                self.network.workspace, self.network.table, self.network.rates, self.network.segments,
+                state.weights, self.gradient, state.slots, self.settings,
+                self.data.inputs, self.data.starts, self.data.lookback, self.data.targets,
+                self.data.target_starts, self.data.target_step, sequence, config.batch_size,
+                _first_step(config, self.data), LOSSES.index(config.loss), _loss_shape(config), rate,
+                np.uint64(state.seed), state.step, state.position, until, self.stop.memory,
+            )  # fmt: skip
+            state.partial_loss += loss
+            if ended == SPAN_DIVERGED:
+                return Status.DIVERGED
+            if ended != SPAN_DONE:
+                return Status.STOPPED
+            done = math.ceil((state.position - before) / config.batch_size)
+            self.seconds_per_batch = (time.monotonic() - began) / max(done, 1)
+        return None
+
+    def _affordable_batches(self) -> int:
+        """How many batches to run before looking at the clock again; 0 when the deadline has passed.
+
+        Half of what seems to fit, so that the last look comes within one batch of the deadline.
+        """
+        if self.deadline is None:
+            return len(self.data)
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            return 0
+        if self.seconds_per_batch == 0.0:
+            return 1
+        return max(1, int(min(left, 2.0) / (2.0 * self.seconds_per_batch)))
+
+    def _order(self, order: Callable[[int], Any] | None) -> npt.NDArray[np.int64]:
+        windows = len(self.data)
+        if order is not None:
+            given = np.ascontiguousarray(order(self.state.epoch), np.int64)
+            if given.shape != (windows,) or given.min() < 0 or given.max() >= windows:
+                raise ConfigError(explain(f"order must give {windows} indices of windows", given.shape))
+            return given
+        if not self.config.shuffle:
+            return np.arange(windows, dtype=np.int64)
+        seed = np.random.SeedSequence([self.state.seed, 1, self.state.epoch])
+        return np.random.default_rng(seed).permutation(windows).astype(np.int64)
+
+    def judge(self, score: Callable[[F32], float] | None) -> Status | None:
+        """Close the epoch: history, best weights, patience."""
+        state, config = self.state, self.config
+        logs = {"loss": state.partial_loss / len(self.data)}
+        if self.validation is not None:
+            loss, outputs = self._evaluate(self.validation)
+            logs["val_loss"] = loss
+            if score is not None:
+                logs["val_score"] = float(score(outputs)) if math.isfinite(loss) else math.nan
+        if not all(math.isfinite(value) for value in logs.values()):
+            return Status.DIVERGED
+        state.epoch, state.position, state.partial_loss = state.epoch + 1, 0, 0.0
+        for name, value in logs.items():
+            state.history.setdefault(name, []).append(value)
+        if self.validation is None and config.patience is None:
+            return None
+        value = logs[next(name for name in ("val_score", "val_loss", "loss") if name in logs)]
+        if state.best_epoch == 0 or value < state.best_value - config.min_delta:
+            state.best_epoch, state.best_value, state.wait = state.epoch, value, 0
+            if config.restore_best_weights:
+                state.best_weights = state.weights.copy()
+        else:
+            state.wait += 1
+        return _end_of_patience(config, state)
+
+    def _evaluate(self, windows: Windows) -> tuple[float, F32]:
+        """Mean loss, and the last step's outputs (N, H)."""
+        network = self.network
+        if network.lookback != windows.lookback or network.batch < min(_EVALUATE_ROWS, len(windows)):
+            network = Network(network.model, windows.lookback, min(_EVALUATE_ROWS, len(windows)))
+        outputs = np.empty((len(windows), 1, windows.outputs), np.float32)
+        total = _evaluate(network, self.state.weights, windows, self.config, outputs)
+        return total / len(windows), outputs[:, 0]
+
+
+def _first_step(config: TrainConfig, data: Windows) -> int:
+    return config.burn_in if config.supervision == "every" else data.lookback - 1
+
+
+def _loss_shape(config: TrainConfig) -> float:
+    return float(config.quantile if config.loss == "pinball" else config.delta)
+
+
+def _evaluate(network: Network, weights: F32, windows: Windows, config: TrainConfig, outputs: F32) -> float:
+    return float(
+        evaluate_span(
+            network.workspace, network.table, network.rates, weights,
+            windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
+            windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
+            _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0, len(windows),
+        )
+    )  # fmt: skip
+
+
+def predict(
+    model: ModelConfig, weights: Any, data: Windows, *, batch_size: int = _EVALUATE_ROWS, last_step: bool = False
+) -> F32:
+    """The model's outputs: (N, H), or (N, L, H) if it returns a sequence.
+
+    `last_step` gives (N, H) in either case. The targets of `data` are not looked at.
+    """
+    weights = np.ascontiguousarray(weights, np.float32)
+    count = parameter_count(model)
+    if weights.shape != (count,):
+        raise ConfigError(explain(f"This model's weights are one vector of {count} numbers", weights.shape))
+    if data.channels != model.input_size:
+        raise ConfigError(explain(f"data must have input_size = {model.input_size} channels", data.channels))
+    blank = Windows(
+        data.inputs,
+        data.starts,
+        data.lookback,
+        np.zeros((1, model.output_size), np.float32),
+        np.zeros(len(data), np.int64),
+    )
+    steps = data.lookback if model.returns_sequence and not last_step else 1
+    outputs = np.empty((len(data), steps, model.output_size), np.float32)
+    if len(data):
+        network = Network(model, data.lookback, min(batch_size, len(data)))
+        _evaluate(network, weights, blank, TrainConfig(), outputs)
+    return outputs if model.returns_sequence and not last_step else outputs[:, 0]
