@@ -49,6 +49,7 @@ def train(
     stop: StopFlag | None = None,
     deadline: float | None = None,
     score: Callable[[F32], float] | None = None,
+    score_steps: int = 1,
     on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
     schedule: Callable[[int], float] | None = None,
     order: Callable[[int], Any] | None = None,
@@ -63,6 +64,8 @@ def train(
         deadline: `time.monotonic()` seconds; training ends within about one batch of it.
         score: maps the validation windows' last-step outputs (N, H) to the number that is monitored in place of the
             validation loss, such as an error in original units; less is better.
+        score_steps: how many last steps of each window `score` is given, for a model that returns a sequence; above
+            1 its argument is (N, score_steps, H).
         on_epoch: called with the number of finished epochs and the epoch's entries of the history; True ends
             training.
         schedule: the learning rate of an epoch, counted from 0, in place of the optimizer's.
@@ -76,6 +79,8 @@ def train(
         _check(model, config, validation, "validation")
     elif score is not None:
         raise ConfigError(explain("A score needs validation windows", "validation=None"))
+    if score_steps != 1 and not (model.returns_sequence and validation and 1 < score_steps <= validation.lookback):
+        raise ConfigError(explain("score_steps must be 1, or within the steps of a model's sequence", score_steps))
     state = init_state(model, config, seed) if state is None else state.copy()
     run = _Run(model, config, data, validation, state, stop or StopFlag(), deadline)
     last_epoch = config.epochs if until_epoch is None else min(until_epoch, config.epochs)
@@ -83,7 +88,7 @@ def train(
     while status is None and state.epoch < last_epoch:
         status = run.epoch(schedule, order)
         if status is None:
-            status = run.judge(score)
+            status = run.judge(score, score_steps)
         if status is None or status is Status.EARLY:
             logs = {name: values[-1] for name, values in state.history.items()}
             if on_epoch is not None and on_epoch(state.epoch, logs) and status is None:
@@ -191,12 +196,12 @@ class _Run:
         seed = np.random.SeedSequence([self.state.seed, 1, self.state.epoch])
         return np.random.default_rng(seed).permutation(windows).astype(np.int64)
 
-    def judge(self, score: Callable[[F32], float] | None) -> Status | None:
+    def judge(self, score: Callable[[F32], float] | None, steps: int = 1) -> Status | None:
         """Close the epoch: history, best weights, patience."""
         state, config = self.state, self.config
         logs = {"loss": state.partial_loss / len(self.data)}
         if self.validation is not None:
-            loss, outputs = self._evaluate(self.validation)
+            loss, outputs = self._evaluate(self.validation, steps)
             logs["val_loss"] = loss
             if score is not None:
                 logs["val_score"] = float(score(outputs)) if math.isfinite(loss) else math.nan
@@ -216,14 +221,14 @@ class _Run:
             state.wait += 1
         return _end_of_patience(config, state)
 
-    def _evaluate(self, windows: Windows) -> tuple[float, F32]:
-        """Mean loss, and the last step's outputs (N, H)."""
+    def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32]:
+        """Mean loss, and the outputs of the last step (N, H) or of several last steps (N, steps, H)."""
         network = self.network
         if network.lookback != windows.lookback or network.batch < min(_EVALUATE_ROWS, len(windows)):
             network = Network(network.model, windows.lookback, min(_EVALUATE_ROWS, len(windows)))
-        outputs = np.empty((len(windows), 1, windows.outputs), np.float32)
+        outputs = np.empty((len(windows), steps, windows.outputs), np.float32)
         total = _evaluate(network, self.state.weights, windows, self.config, outputs)
-        return total / len(windows), outputs[:, 0]
+        return total / len(windows), outputs[:, 0] if steps == 1 else outputs
 
 
 def _first_step(config: TrainConfig, data: Windows) -> int:
