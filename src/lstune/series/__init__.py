@@ -30,7 +30,7 @@ _HOMES = {
     "take_rows": "data",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

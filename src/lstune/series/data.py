@@ -38,7 +38,7 @@ class Series:
     freq: pandas alias of the step ("D", "B", "h", "MS", "15min"); "" when rows carry no timestamps.
     season: rows in a season, at least 1.  seasonal: whether the data's autocorrelation confirms that season.
     observed: (T,) bool, False where cleaning filled a missing target: such rows serve as inputs only.
-    regular: False when closed times (holidays, nights) are skipped, so that a row is a step whatever its distance.
+    regular: False when closed times (holidays, nights) are skipped: a row is a step, whatever its distance.
     notes: what cleaning did, one plain sentence each.
     """
 

@@ -38,7 +38,7 @@ class Split:
     @property
     def development(self) -> range:
         """All rows before the test tail: what a final model may be fitted on before it is tested."""
-        return range(0, self.test.start)
+        return range(self.test.start)
 
 
 def split_series(
@@ -53,8 +53,8 @@ def split_series(
     """Cut a series of `rows` rows (or a Series) in time.
 
     The last `test_fraction` of the rows is the test tail; the `validation_fraction` before it validates. With
-    K folds the origin rolls back by one validation part for each earlier fold (Tashman 2000); the parts shrink
-    when they would leave less than a third of the rows before the tail for the earliest training.
+    K folds the origin rolls back by one validation part for each earlier fold (Tashman 2000); the parts
+    shrink when they would leave less than a third of the rows before the tail for the earliest training.
     Raises DataError when the earliest training part has no room for `max_lookback` rows of input.
     """
     if isinstance(rows, Series):
@@ -72,7 +72,7 @@ def split_series(
     cuts = []
     for back in range(folds, 0, -1):
         start = left - back * validation_rows
-        cuts.append(Fold(range(0, start), range(start, start + validation_rows)))
+        cuts.append(Fold(range(start), range(start, start + validation_rows)))
     return Split(tuple(cuts), range(left, rows))
 
 
@@ -106,9 +106,9 @@ def _too_short(
     else:
         fix = "Give more rows, or use a shorter horizon, fewer folds or smaller fractions"
     return explain(
-        f"The series is too short: {max(before, 0)} rows are left for training after the test tail ({test_rows}) and "
-        f"{folds} validation part{'s' if folds > 1 else ''} of {validation_rows}, but a lookback of {lookback} with "
-        f"horizon {horizon} needs at least {needs}",
+        f"The series is too short: {max(before, 0)} rows are left for training after the test tail "
+        f"({test_rows}) and {folds} validation part{'s' if folds > 1 else ''} of {validation_rows}, but a "
+        f"lookback of {lookback} with horizon {horizon} needs at least {needs}",
         f"{rows} rows",
         fix,
     )

@@ -35,7 +35,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 SUPERVISIONS = ("last", "every")
-# A scaled input further out than this says "extreme" and no more; it keeps one bad sensor value from drowning a window.
+# A scaled input further out than this says "extreme" and no more: one bad value must not drown a window.
 _CLIP = 10.0
 # Enough windows to estimate the spread of "relative" inputs; more only cost time.
 _SPREAD_WINDOWS = 2000
@@ -80,8 +80,8 @@ class PipelineConfig:
         if self.transform == "relative" and self.supervision == "every":
             raise UserError(
                 explain(
-                    "The transform 'relative' cannot be supervised on every step: the inputs of earlier steps would "
-                    "hold the window's last value, which lies in their future",
+                    "The transform 'relative' cannot be supervised on every step: the inputs of earlier "
+                    "steps would hold the window's last value, which lies in their future",
                     "transform='relative', supervision='every'",
                     "Use supervision='last', or the transform 'log_difference'",
                 )
@@ -95,7 +95,8 @@ class WindowSet:
     inputs: (R, C) float32.  starts: (N,).  targets: (Q, H) float32, scaled.  target_starts: (N,).
     target_step: 1 when each step has its own target, else 0.
     origins: (N,) rows of the series after which the forecast begins.
-    base: (N, H) what the forecasts are relative to.  actual: (N, H) targets in original units, NaN where unknown.
+    base: (N, H) what the forecasts are relative to.
+    actual: (N, H) targets in original units, NaN where unknown.
     """
 
     inputs: F32
@@ -169,7 +170,7 @@ class Pipeline:
         if series.feature_names != self.feature_names:
             raise DataError(
                 explain(
-                    f"The series must have the features that the model was fitted with: {list(self.feature_names)}",
+                    f"The series must have the features of the fitted model: {list(self.feature_names)}",
                     f"{list(series.feature_names)}",
                     "Read it with the same features",
                 )
@@ -178,7 +179,7 @@ class Pipeline:
         return replace(self, series=series)
 
     def windows(self, target_range: range, stride: int = 1) -> WindowSet:
-        """All windows whose targets lie in `target_range`; for a range from row 0, those that have their inputs.
+        """Windows whose targets lie in `target_range`; for a range from row 0, those that have their inputs.
 
         A range that begins later must be complete: DataError if the lookback reaches before the first row,
         since leaving out targets would score this lookback on other rows than its rivals.
@@ -198,7 +199,7 @@ class Pipeline:
             raise DataError(
                 explain(
                     f"No window of lookback {self.config.lookback} and horizon {self.config.horizon} fits",
-                    f"target rows {target_range.start} to {target_range.stop}, first usable row {self.first_row}",
+                    f"target rows {target_range.start} to {target_range.stop}, first row {self.first_row}",
                     "Use a shorter lookback or horizon, or more rows",
                 )
             )
@@ -294,7 +295,7 @@ def fit_pipeline(
     """Fit a pipeline on the rows of `train_range` alone; give a config, or its fields as `settings`.
 
     The rows after the range may hold anything: no number of the pipeline changes with them.
-    Raises DataError when the transform does not suit the values, UserError for settings that do not go together.
+    Raises DataError when the transform does not suit the values, UserError when settings do not go together.
     """
     config = replace(config, **settings) if config is not None else PipelineConfig(**settings)
     season = config.season if config.season is not None else series.season
@@ -350,7 +351,7 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
 
 
 def _fit_inputs(rows: F64, config: PipelineConfig, features: int) -> Scaler:
-    """Scaler of the input columns; calendar columns are left as they are, lags share the target column's numbers."""
+    """Scaler of the input columns; calendar columns stay as they are, lags share the target's numbers."""
     scaler = fit_scaler(rows, config.scaler)
     level = int(config.level_input and config.transform != "level")
     scaler.center[1 + level : 1 + level + len(config.lags)] = scaler.center[0]

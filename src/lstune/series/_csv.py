@@ -1,0 +1,232 @@
+"""A delimited text file of any common dialect -> a table of text cells."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import re
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lstune.errors import DataError, explain
+from lstune.series._numbers import MISSING, looks_like_number
+from lstune.series._times import looks_like_time
+
+__all__ = ["TextTable", "decode", "read_text_table"]
+
+_DELIMITERS = (";", "\t", "|", ",", " ")
+_SAMPLE_LINES = 60
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Cells as text, column names, the delimiter found, and the file's line number of the first data row."""
+
+    frame: pd.DataFrame
+    delimiter: str
+    has_header: bool
+    first_line: int
+
+
+def decompress(path: Path) -> bytes:
+    """The file's bytes, unpacked if they are gzip, bzip2, xz or a zip of one file (told by content)."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(explain("The file does not exist", str(path), _similar_files(path))) from None
+    except IsADirectoryError:
+        raise DataError(explain("A file is needed, not a folder", str(path), "Name the file in it")) from None
+    except OSError as error:
+        raise DataError(explain("The file cannot be read", f"{path}: {error.strerror or error}")) from error
+    try:
+        if raw[:2] == b"\x1f\x8b":
+            return gzip.decompress(raw)
+        if raw[:3] == b"BZh":
+            return bz2.decompress(raw)
+        if raw[:6] == b"\xfd7zXZ\x00":
+            return lzma.decompress(raw)
+        if raw[:4] == b"PK\x03\x04":
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+                if len(names) != 1 or "[Content_Types].xml" in names:
+                    raise DataError(
+                        explain(
+                            "A zip archive must hold exactly one CSV file (an Excel workbook is none)",
+                            f"{path.name} with {len(names)} files",
+                            "Unpack it, or save the sheet as CSV",
+                        )
+                    )
+                return archive.read(names[0])
+    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(
+            explain(f"{path.name} is compressed but damaged", str(error), "Fetch it again")
+        ) from error
+    return raw
+
+
+def _similar_files(path: Path) -> str | None:
+    import difflib
+
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"The folder {path.parent} does not exist either"
+    close = difflib.get_close_matches(path.name, names, 3, 0.6)
+    return f"Perhaps {' or '.join(close)} is meant" if close else "Check the path"
+
+
+def decode(raw: bytes, name: str) -> str:
+    """Text from bytes: UTF-8 with or without mark, UTF-16, else Windows-1252 (a superset of Latin-1)."""
+    if raw[:3] == b"\xef\xbb\xbf":
+        return raw[3:].decode("utf-8", errors="replace")
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    head = raw[:2000]
+    if b"\x00" in head:
+        # UTF-16 without its mark has a zero in every other byte of plain letters.
+        for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if head[offset::2].count(0) > 0.8 * len(head[offset::2]):
+                return raw.decode(encoding, errors="replace")
+        raise DataError(
+            explain(
+                "The file is not text",
+                f"{name}, with zero bytes",
+                "Give CSV (also .gz), Parquet or a DataFrame; save an Excel sheet as CSV first",
+            )
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def read_text_table(
+    text: str, name: str, delimiter: str | None = None, header: bool | None = None
+) -> TextTable:
+    """Find the dialect of `text` and read it into a table of text cells.
+
+    Blank lines, lines beginning with '#' and Excel's 'sep=' line at the top are passed over.
+    Raises DataError for an empty file and for a line with more fields than the first.
+    """
+    lines = text.splitlines()
+    skipped = 0
+    while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].lstrip().startswith("#")):
+        skipped += 1
+    if skipped < len(lines) and (stated := re.fullmatch(r"sep=(.)", lines[skipped].strip())):
+        delimiter = delimiter or stated.group(1)
+        skipped += 1
+    sample = [line for line in lines[skipped : skipped + _SAMPLE_LINES] if line.strip()]
+    if not sample:
+        raise DataError(explain("The file holds no rows", name, "Check that it was written completely"))
+    delimiter = delimiter or _find_delimiter(sample)
+    rows = list(csv.reader(sample, delimiter=delimiter or ",", skipinitialspace=True))
+    width = max(Counter(len(row) for row in rows[1:] or rows).items(), key=lambda item: (item[1], item[0]))[0]
+    has_header = _is_header(rows) if header is None else header
+    names = _column_names(rows[0] if has_header else [], width, has_header)
+    body = "\n".join(lines[skipped + int(has_header) :])
+    return TextTable(
+        _parse(body, delimiter, names, name, skipped + has_header),
+        delimiter,
+        has_header,
+        skipped + has_header + 1,
+    )
+
+
+def _find_delimiter(sample: list[str]) -> str:
+    """The delimiter that cuts most lines into the same number of fields, more than one.
+
+    Semicolon, tab and bar are asked before the comma, which may be a decimal mark; the blank, which dates and
+    thousands hold, comes last.
+    """
+    best, best_share = "", 0.0
+    for delimiter in _DELIMITERS:
+        try:
+            widths = Counter(
+                len(row) for row in csv.reader(sample, delimiter=delimiter, skipinitialspace=True) if row
+            )
+        except csv.Error:
+            continue
+        width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
+        share = count / sum(widths.values())
+        if width > 1 and share > best_share + 0.05:
+            best, best_share = delimiter, share
+    if best == " " and all(looks_like_time(line.strip()) for line in sample[1:]):
+        return ","
+    if best == "," and _is_one_decimal_column(sample):
+        return "\t"
+    return best or ","
+
+
+def _is_one_decimal_column(sample: list[str]) -> bool:
+    """One column of decimal-comma numbers ("12,5") looks like two columns; its header has no comma."""
+    numbers = sample[1:] if len(sample) > 1 else sample
+    return "," not in sample[0] and all(re.fullmatch(r"\s*-?\d+,\d+\s*", line) for line in numbers)
+
+
+def _is_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names the columns: no cell is a number or a time, and it is not blank."""
+    cells = [cell.strip() for cell in rows[0]]
+    filled = [cell for cell in cells if cell and cell.lower() not in MISSING]
+    if not filled:
+        return False
+    values = sum(looks_like_number(cell) or looks_like_time(cell) for cell in filled)
+    if values == 0:
+        return True
+    # Names such as "2019" occur in headers, but then the row below must differ in kind from the names above.
+    return values < len(filled) / 2 and len(rows) > 1 and not any(looks_like_time(cell) for cell in filled)
+
+
+def _column_names(cells: list[str], width: int, has_header: bool) -> list[str]:
+    if not has_header:
+        return [f"column_{i + 1}" for i in range(width)]
+    names = [cell.strip().strip("\ufeff") for cell in cells]
+    if len(names) == width - 1:
+        names.insert(0, "")  # written with row names, as R and pandas do
+    names = [name or (f"column_{i + 1}" if i else "index") for i, name in enumerate(names)]
+    while len(names) < width:
+        names.append(f"column_{len(names) + 1}")
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[i] = f"{name}.{seen[name]}"
+    return names
+
+
+def _parse(body: str, delimiter: str, names: list[str], name: str, lines_before: int) -> pd.DataFrame:
+    if not body.strip():
+        raise DataError(
+            explain("The file holds a header but no rows", name, "Check that it was written completely")
+        )
+    try:
+        return pd.read_csv(
+            io.StringIO(body),
+            sep=r"\s+" if delimiter == " " else delimiter,
+            header=None,
+            names=names,
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            on_bad_lines="error",
+        )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if found:
+            expected, line, saw = (int(part) for part in found.groups())
+            raise DataError(
+                explain(
+                    f"Every line must have the same number of fields, {expected} here",
+                    f"{saw} fields in line {line + lines_before} of {name}",
+                    "Mend that line; a decimal comma in a comma-separated file must be quoted",
+                )
+            ) from None
+        raise DataError(explain(f"{name} cannot be read as delimited text", str(error).strip())) from error

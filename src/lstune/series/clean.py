@@ -1,0 +1,221 @@
+"""From a raw table of rows to a Series on a regular grid; whatever is changed is told in `Series.notes`.
+
+Order: sort -> repeated timestamps -> step -> long gaps -> short gaps and missing values -> checks.
+Everything filled is filled from the past (see gaps.py). Filled targets are marked in `Series.observed`: they
+serve as inputs but are neither trained on as a window's target nor scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstune.errors import DataError, UserError, explain
+from lstune.series._rows import CleanOptions, RawRows
+from lstune.series.data import Series
+from lstune.series.frequency import Grid, infer_grid, step_name
+from lstune.series.gaps import MIN_ROWS, fill
+
+__all__ = ["clean"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+# Conflicting repeats up to this share of the rows are averaged unasked: clocks set back in autumn are 0.01 %.
+_FEW = 0.01
+
+
+def clean(raw: RawRows, options: CleanOptions | None = None) -> Series:
+    """Clean raw rows into a Series. Raises DataError, naming the rows and the way out, for what cannot be."""
+    options = options or CleanOptions()
+    raw = replace(raw, order=np.arange(len(raw.values), dtype=np.int64))
+    _check_values(raw, options)
+    if raw.stamps is None:
+        grid = Grid(pd.DatetimeIndex([]), np.arange(len(raw.values)), "", closed=False)
+        series = fill(raw, grid, options)
+    else:
+        raw = _merge_repeats(_sort(raw), options.repeats)
+        raw, grid = _find_grid(raw, options.freq)
+        series = fill(raw, grid, options)
+    _check_series(series, raw, options)
+    return series
+
+
+def _check_values(raw: RawRows, options: CleanOptions) -> None:
+    known = np.isfinite(raw.values)
+    if not known.any():
+        raise DataError(
+            explain(
+                f"The target column '{raw.target}' holds no number",
+                f"{len(known)} rows, all empty",
+                "Name another target",
+            )
+        )
+    if options.check and known.sum() < MIN_ROWS:
+        raise DataError(_short(raw, int(known.sum())))
+
+
+def _short(raw: RawRows, rows: int) -> str:
+    return explain(
+        f"A series needs at least {MIN_ROWS} rows to be learnt from, and some hundreds to be learnt well",
+        f"{rows} rows of '{raw.target}' in {raw.name}",
+        "Give more rows, or a finer step",
+    )
+
+
+def _sort(raw: RawRows) -> RawRows:
+    assert raw.stamps is not None
+    numbers = raw.stamps.asi8
+    if (np.diff(numbers) >= 0).all():
+        return raw
+    backwards = bool((np.diff(numbers) <= 0).all())
+    rows = raw.take(np.argsort(numbers, kind="stable"))
+    return rows.noted(
+        "Rows came newest first and were turned round" if backwards else "Rows were sorted by time"
+    )
+
+
+def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
+    """Rows of equal timestamp become one."""
+    assert raw.stamps is not None
+    numbers = raw.stamps.asi8
+    new = np.concatenate([[True], np.diff(numbers) != 0])
+    if new.all():
+        return raw
+    group = np.cumsum(new) - 1
+    first = np.flatnonzero(new)
+    repeated = np.flatnonzero(~new)
+    values = raw.values
+    differ = ~((values[repeated] == values[first[group[repeated]]]) | np.isnan(values[repeated]))
+    conflicts = np.unique(group[repeated[differ]])
+    many = len(conflicts) > max(1, _FEW * len(first))
+    if rule == "error" or (rule == "auto" and many):
+        example = np.flatnonzero(group == (conflicts[0] if len(conflicts) else group[repeated[0]]))
+        raise DataError(
+            explain(
+                f"Each timestamp must occur once, but {len(repeated)} rows repeat one"
+                + (
+                    f", {len(conflicts)} of them with different values of '{raw.target}'"
+                    if len(conflicts)
+                    else ""
+                ),
+                f"{raw.place(example)} at {raw.stamps[example[0]]}: "
+                + ", ".join(f"{value:g}" for value in values[example][:4]),
+                "If the file holds several series, select one (series_id); else say how to join the rows: "
+                "repeats='mean', 'sum', 'first' or 'last'",
+            )
+        )
+    how = "mean" if rule == "auto" else rule
+    columns = np.column_stack([values, raw.features])
+    joined = _join(columns, group, first, how)
+    out = replace(raw.take(first), values=joined[:, 0], features=joined[:, 1:])
+    if not len(conflicts):
+        return out.noted(
+            f"{len(repeated)} rows repeat a timestamp with the same value of the target: each counts once"
+            + (f", with the {how} of its features" if raw.feature_names else "")
+        )
+    return out.noted(
+        f"{len(repeated)} rows repeat a timestamp ({len(conflicts)} with other values): their {how} is used"
+    )
+
+
+def _join(columns: F64, group: I64, first: I64, how: str) -> F64:
+    if how == "first":
+        return columns[first]
+    if how == "last":
+        return columns[np.concatenate([first[1:], [len(columns)]]) - 1]
+    known = np.isfinite(columns)
+    sums = np.add.reduceat(np.where(known, columns, 0.0), first, axis=0)
+    counts = np.add.reduceat(known.astype(np.float64), first, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums / counts
+        out = np.where(counts > 0, sums, np.nan) if how == "sum" else means
+    # A single row keeps its exact value, which a sum divided by one does too; equal rows must as well.
+    same = np.maximum.reduceat(columns, first, axis=0) == np.minimum.reduceat(columns, first, axis=0)
+    return (
+        columns[first] * 1.0
+        if how == "mean" and same.all()
+        else np.where(same & (how == "mean"), columns[first], out)
+    )
+
+
+def _find_grid(raw: RawRows, freq: str | None) -> tuple[RawRows, Grid]:
+    """The step of the rows; with `freq`, rows are averaged onto that step first if they are not on it."""
+    assert raw.stamps is not None
+    grid = infer_grid(raw.stamps)
+    if freq is not None and (grid is None or grid.freq != freq):
+        return _resample(raw, freq)
+    if grid is None:
+        raise DataError(_irregular(raw))
+    return replace(raw.noted(*grid.notes), stamps=grid.stamps), grid
+
+
+def _irregular(raw: RawRows) -> str:
+    assert raw.stamps is not None
+    if len(raw.stamps) < 2:
+        return explain("At least two timestamps are needed to know the step", raw.place([0]))
+    steps = pd.Series(raw.stamps).diff().dropna()
+    usual = steps.mode().iloc[0]
+    odd = np.flatnonzero(steps.to_numpy() % usual.to_timedelta64() != np.timedelta64(0))
+    if not len(odd):
+        odd = np.flatnonzero((steps != usual).to_numpy())
+    return explain(
+        f"The timestamps follow no regular step; the most frequent one is {usual}, "
+        f"from {steps.min()} to {steps.max()}",
+        f"first irregular: {raw.place([int(odd[0]) + 1]) if len(odd) else 'none'} at "
+        f"{raw.stamps[int(odd[0]) + 1] if len(odd) else raw.stamps[0]}",
+        "Mend those rows, or give the step to average onto, such as freq='h' or freq='D'",
+    )
+
+
+def _resample(raw: RawRows, freq: str) -> tuple[RawRows, Grid]:
+    assert raw.stamps is not None
+    try:
+        pd.tseries.frequencies.to_offset(freq)
+    except ValueError as error:
+        raise UserError(
+            explain("freq must be a pandas frequency", freq, "For example D, B, h, 15min, W-SUN, MS")
+        ) from error
+    table = pd.DataFrame(np.column_stack([raw.values, raw.features]), index=raw.stamps)
+    table["row"] = raw.order
+    means = table.resample(freq).agg({**dict.fromkeys(table.columns[:-1], "mean"), "row": "min"})
+    known = means["row"].notna().to_numpy()
+    if known.sum() < 0.5 * len(known) and freq != "B":
+        raise DataError(
+            explain(
+                f"freq='{freq}' is finer than the rows: most steps would be empty",
+                f"{int(known.sum())} rows for {len(known)} steps",
+                "Give a coarser step",
+            )
+        )
+    stamps = pd.DatetimeIndex(means.index)[known]
+    numbers = means.to_numpy()[known]
+    rows = replace(
+        raw,
+        stamps=stamps,
+        values=numbers[:, 0],
+        features=numbers[:, 1:-1],
+        order=numbers[:, -1].astype(np.int64),
+    )
+    if len(stamps) < len(raw.stamps):
+        rows = rows.noted(
+            f"{len(raw.stamps)} rows were averaged onto {len(stamps)} steps of one {step_name(freq)}"
+        )
+    return rows, Grid(stamps, np.flatnonzero(known), freq, closed=freq == "B")
+
+
+def _check_series(series: Series, raw: RawRows, options: CleanOptions) -> None:
+    if not options.check:
+        return
+    if len(series) < MIN_ROWS:
+        raise DataError(_short(raw, len(series)))
+    if series.values.min() == series.values.max():
+        raise DataError(
+            explain(
+                f"The target '{series.target}' is constant: there is nothing to forecast",
+                f"{series.values[0]:g} in all {len(series)} rows",
+                "Name another target column",
+            )
+        )

@@ -1,0 +1,278 @@
+"""Gaps and missing values: which are filled, and how; where the series is cut instead.
+
+Everything is filled from the past (the last value, or the one a season before), never by a line drawn to a
+later value, which would carry the future into a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstune.errors import DataError, explain
+from lstune.series._rows import CleanOptions, RawRows
+from lstune.series.data import Series
+from lstune.series.frequency import Grid, count_steps
+from lstune.series.season import find_season, season_candidates
+
+__all__ = ["MIN_ROWS", "fill"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+MIN_ROWS = 20
+# Gaps up to this many steps repeat the last value; longer ones repeat the season before, if there is one.
+_SHORT_GAP = 3
+# More missing steps than this share cannot be called gaps any more.
+_MAX_MISSING = 0.25
+# A week of five-minute rows: beyond that, filling would outweigh what was measured around it.
+_MAX_WEEK = 2016
+
+
+def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
+    """Rows on the full grid, gaps filled from the past; cut at gaps too long to fill."""
+    known = np.isfinite(raw.values)
+    trimmed = slice(int(np.argmax(known)), len(known) - int(np.argmax(known[::-1])))
+    for count, end in ((trimmed.start, "beginning"), (len(known) - trimmed.stop, "end")):
+        if count:
+            raw = raw.noted(f"{count} rows without a value of '{raw.target}' at the {end} were left out")
+    rows = raw.take(known)
+    positions = grid.positions[known]
+    closed, notes = _closed_hours(positions, len(raw.values), grid)
+    season, seasonal = _season(rows.values, positions, grid.freq, closed, options)
+    limit = (
+        options.max_gap
+        if options.max_gap is not None
+        else _longest_fill(grid.freq, season if seasonal else 0)
+    )
+    start, gap_notes = _after_long_gap(rows, positions, limit, options, grid)
+    rows = rows.take(slice(start, None)).noted(*notes, *gap_notes)
+    positions = positions[start:]
+    if closed:
+        stamps, values, features = rows.stamps, rows.values, rows.features
+        observed = np.ones(len(values), bool)
+    else:
+        rows, stamps, values, features, observed = _full_grid(
+            raw, rows, grid, positions, season if seasonal else 1
+        )
+    present = np.ones(len(values), bool)
+    if not closed:
+        present = _present(grid.positions - positions[0], len(values))
+    features, skip, feature_notes = _fill_features(features, present, rows)
+    rows = rows.noted(*feature_notes)
+    if stamps is None or not len(stamps):
+        stamps = pd.RangeIndex(len(values))
+    elif isinstance(stamps, pd.DatetimeIndex):
+        stamps = stamps.as_unit("us") if stamps.unit != "us" else stamps
+    return Series(
+        timestamps=stamps[skip:]
+        if isinstance(stamps, pd.DatetimeIndex)
+        else pd.RangeIndex(len(values) - skip),
+        values=values[skip:],
+        target=rows.target,
+        features=features[skip:],
+        feature_names=rows.feature_names,
+        freq=grid.freq,
+        season=season,
+        seasonal=seasonal,
+        observed=observed[skip:],
+        regular=not closed,
+        notes=rows.notes,
+        name=rows.name,
+    )
+
+
+def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tuple[str, ...]]:
+    """Whether steps without a row are closed times rather than missing ones, and what to say about it."""
+    total = int(positions[-1]) + 1 - int(positions[0])
+    gaps = np.diff(positions) - 1
+    gaps = gaps[gaps > 0]
+    if grid.closed:
+        if len(gaps):
+            return True, (
+                f"{int(gaps.sum())} weekdays without a row count as holidays: rows are consecutive steps",
+            )
+        return True, ()
+    missing = total - len(positions) - (int(gaps.max()) if len(gaps) else 0)
+    if not grid.freq or missing <= _MAX_MISSING * total or raw_rows > len(positions) * 1.05:
+        return False, ()
+    _, counts = np.unique(gaps, return_counts=True)
+    if counts.max() < 0.5 * len(gaps):
+        return False, ()
+    return True, (
+        f"Only {len(positions)} of {total} steps have a row, with gaps that come back regularly (closed "
+        "hours): rows are taken as consecutive steps",
+    )
+
+
+def _season(values: F64, positions: I64, freq: str, closed: bool, options: CleanOptions) -> tuple[int, bool]:
+    if options.season is not None:
+        return int(options.season), options.season > 1
+    if closed:
+        return find_season(values, freq) if freq == "B" else (1, False)
+    # Only the first half is looked at, so a far-off last timestamp must not blow up the grid here.
+    half = positions - positions[0]
+    inside = half < 4 * len(half)
+    grid = np.full(int(half[inside][-1]) + 1, np.nan)
+    grid[half[inside]] = values[inside]
+    return find_season(_carry_forward(grid), freq)
+
+
+def _longest_fill(freq: str, season: int) -> int:
+    """Steps of the longest gap that is filled: ten, a season, or a week when a day has several rows."""
+    week = max(season_candidates(freq)) if freq and freq.split("-")[0][-1] in "hns" else 0
+    return max(10, season, min(week, _MAX_WEEK))
+
+
+def _carry_forward(values: F64) -> F64:
+    """Missing values repeat the last known one; the first must be known."""
+    index = np.where(np.isnan(values), 0, np.arange(len(values)))
+    return values[np.maximum.accumulate(index)]
+
+
+def _after_long_gap(
+    rows: RawRows, positions: I64, limit: int, options: CleanOptions, grid: Grid
+) -> tuple[int, tuple[str, ...]]:
+    """The first row after the last gap that is too long to fill, and what to say about it."""
+    gaps = np.diff(positions) - 1
+    long = np.flatnonzero(gaps > limit)
+    while len(long):
+        cut = int(long[-1]) + 1
+        gap = int(gaps[cut - 1])
+        before = count_steps(gap, grid.freq)
+        if len(positions) - cut >= max(MIN_ROWS * 5, 0.2 * len(positions)):
+            return cut, (
+                f"A gap of {before} ends {_at(rows, cut)}: it is too long to fill, so only the "
+                f"{len(positions) - cut} rows after it are used and the {cut} rows before it left out "
+                f"(max_gap={gap} would fill it)",
+            )
+        if options.max_gap is not None or gap > 10 * limit or not options.check:
+            if not options.check:
+                return cut, ()
+            raise DataError(
+                explain(
+                    f"A gap of {before} lies too near the end: only {len(positions) - cut} rows follow it",
+                    f"{rows.place([cut])}, {_at(rows, cut)}",
+                    f"Check that timestamp; cut the file there, or fill the gap with max_gap={gap}",
+                )
+            )
+        long = long[:-1]  # near the end and not enormous: filling loses less than leaving out all before it
+    return 0, ()
+
+
+def _at(rows: RawRows, row: int) -> str:
+    return f"at {rows.stamps[row]}" if rows.stamps is not None else f"at {rows.place([row])}"
+
+
+def _full_grid(
+    raw: RawRows, rows: RawRows, grid: Grid, positions: I64, season: int
+) -> tuple[RawRows, Any, F64, F64, npt.NDArray[np.bool_]]:
+    """Rows for every step from the first to the last, the target filled; features may still miss values."""
+    place = positions - positions[0]
+    total = int(place[-1]) + 1
+    observed = np.zeros(total, bool)
+    observed[place] = True
+    missing = total - len(place)
+    if missing > _MAX_MISSING * total:
+        raise DataError(
+            explain(
+                f"Too many steps have no value of '{rows.target}' to call them gaps",
+                f"{missing} of {count_steps(total, grid.freq)}",
+                "Give a coarser step to average onto, such as freq='D', or a denser column",
+            )
+        )
+    stamps: Any = None
+    if rows.stamps is not None:
+        if missing:
+            stamps = pd.date_range(rows.stamps[0], periods=total, freq=grid.freq)
+        else:
+            stamps = rows.stamps
+    values = np.full(total, np.nan)
+    values[place] = rows.values
+    # Rows whose target is missing still know their features.
+    features = np.full((total, raw.features.shape[1]), np.nan)
+    all_places = grid.positions - positions[0]
+    inside = (all_places >= 0) & (all_places < total)
+    features[all_places[inside]] = raw.features[inside]
+    if missing:
+        values, seasonal = _fill_target(values, observed, season)
+        absent = total - int(inside.sum())
+        kinds = [f"{absent} absent rows"] if absent else []
+        kinds += [f"{missing - absent} empty values"] if missing > absent else []
+        how = f"the season before, {season} rows back" if seasonal == missing else "the last known value"
+        if 0 < seasonal < missing:
+            how += f" (gaps over {_SHORT_GAP} steps: the season before, {season} rows back)"
+        first = _at(replace(rows, stamps=stamps), int(np.argmin(observed))) if stamps is not None else ""
+        rows = rows.noted(
+            f"{' and '.join(kinds)} of '{rows.target}' were filled with {how}"
+            + (f", the first {first}" if first else "")
+            + "; they are not scored"
+            + (", and their features repeat the last row" if absent and features.size else "")
+        )
+    return rows, stamps, values, features, observed
+
+
+def _fill_target(values: F64, observed: npt.NDArray[np.bool_], season: int) -> tuple[F64, int]:
+    """Fill from the past alone; returns the values and how many repeat the season before.
+
+    A repeated season is moved to the level of the last known value and kept within the range seen so far.
+    """
+    out = _carry_forward(values)
+    seasonal = 0
+    if season > 1:
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], observed, [True]]).astype(np.int8)))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            if stop - start > _SHORT_GAP and start >= season:
+                for row in range(
+                    start, stop
+                ):  # one by one: a gap longer than a season repeats what it just filled
+                    out[row] = out[row - season]
+                seasonal += int(stop - start)
+    return out, seasonal
+
+
+def _present(places: I64, total: int) -> npt.NDArray[np.bool_]:
+    """(total,) whether a step has a row in the source."""
+    present = np.zeros(total, bool)
+    present[places[(places >= 0) & (places < total)]] = True
+    return present
+
+
+def _fill_features(
+    features: F64, present: npt.NDArray[np.bool_], rows: RawRows
+) -> tuple[F64, int, tuple[str, ...]]:
+    """Features repeat their last value; rows before a feature's first value are left out."""
+    missing = np.isnan(features)
+    if not missing.any():
+        return features, 0, ()
+    total = len(features)
+    notes = []
+    skip = 0
+    for i, name in enumerate(rows.feature_names):
+        count = int(missing[:, i].sum())
+        if not count:
+            continue
+        begin = int(np.argmin(missing[:, i])) if count < total else total
+        if begin > 0.2 * total or count > 0.5 * total:
+            raise DataError(
+                explain(
+                    f"The feature '{name}' is missing too often to be filled",
+                    f"{count} of {total} rows, of which the first {begin}",
+                    "Leave it out of the features",
+                )
+            )
+        skip = max(skip, begin)
+        if empty := int((missing[:, i] & present).sum()):
+            notes.append(
+                f"{empty} empty values of the feature '{name}' were filled with the last known value"
+            )
+    out = features.copy()
+    for i in range(features.shape[1]):
+        begin = int(np.argmin(missing[:, i]))
+        out[begin:, i] = _carry_forward(features[begin:, i])
+    if skip:
+        notes.append(f"The first {skip} rows, before every feature has a value, were left out")
+    return out, skip, tuple(notes)

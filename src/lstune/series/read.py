@@ -1,0 +1,465 @@
+"""Read a series from CSV, Parquet, a DataFrame or an array, finding out what is not told."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lstune.errors import DataError, UserError, explain, missing_extra
+from lstune.series._csv import decode, decompress, read_text_table
+from lstune.series._numbers import Numbers, parse_numbers
+from lstune.series._times import Times, looks_like_time, parse_times
+from lstune.series.clean import CleanOptions, RawRows, clean
+from lstune.series.data import Series
+
+__all__ = ["ReadOptions", "read_series"]
+
+_TIME_NAMES = (
+    "timestamp", "datetime", "date_time", "date", "time", "ds", "day", "month", "week", "period", "quarter",
+    "year", "index", "datum", "fecha", "unix", "epoch", "utc_timestamp", "observation_date",
+)  # fmt: skip
+_TARGET_NAMES = ("y", "target", "value")
+_CLEANING = ("repeats", "max_gap", "season", "check")
+_ID_NAMES = ("unique_id", "series_id", "item_id")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a source; everything left at None is found out.
+
+    target: the column to forecast.  timestamp: its time column, or two ("date,time").
+    features: further columns as inputs, or "all" for every other numeric column.
+    series_id: which series of a long table (unique_id, ds, y).  id_column: the column that names them.
+    delimiter, decimal ("." or ","), header: the dialect of a text file.  missing: texts that mean missing.
+    """
+
+    target: str | None = None
+    timestamp: str | None = None
+    features: tuple[str, ...] | str = ()
+    series_id: str | None = None
+    id_column: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of raw cells and the words for its places."""
+
+    frame: pd.DataFrame
+    name: str
+    where: Callable[[Sequence[int] | npt.NDArray[np.int64]], str]
+    comma_file: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def read_series(
+    source: Any,
+    *,
+    target: str | None = None,
+    timestamp: str | None = None,
+    features: Sequence[str] | str = (),
+    freq: str | None = None,
+    name: str | None = None,
+    clean_options: CleanOptions | None = None,
+    **options: Any,
+) -> Series:
+    """Read a path (CSV, also compressed; Parquet), DataFrame, pandas Series, mapping or array into a Series.
+
+    target: column to forecast; without it the only numeric column, or one named y, target or value.
+    timestamp: time column; without it, found by type and name. Without any, rows are taken in their order.
+    features: further input columns, or "all".  freq: step to average the rows onto, such as "h" or "D".
+    clean_options: how repeats and gaps are treated; its fields may be given here too (repeats, max_gap,
+    season, check), as may those of ReadOptions (series_id, delimiter, decimal, header, missing, ...).
+    Raises DataError naming the rows at fault and what to do.
+    """
+    if isinstance(source, Series):
+        return source
+    cleaning: dict[str, Any] = {key: options.pop(key) for key in _CLEANING if key in options}
+    if freq is not None:
+        cleaning["freq"] = freq
+    clean_options = replace(clean_options or CleanOptions(), **cleaning)
+    wanted: tuple[str, ...] | str = "all" if features == "all" else _names(features)
+    try:
+        read_options = ReadOptions(target=target, timestamp=timestamp, features=wanted, **options)
+    except TypeError as error:
+        known = [*ReadOptions.__dataclass_fields__, *_CLEANING, "freq", "name"]
+        raise UserError(
+            explain(f"{error}".split("__init__() ")[-1], fix=f"Known: {', '.join(known)}")
+        ) from None
+    table = _load(source, read_options, name)
+    return clean(_select(table, read_options), clean_options)
+
+
+def _names(names: Sequence[str] | str) -> tuple[str, ...]:
+    if isinstance(names, str):
+        return tuple(part.strip() for part in names.split(",") if part.strip())
+    return tuple(names)
+
+
+def _load(source: Any, options: ReadOptions, name: str | None) -> _Table:
+    if isinstance(source, (str, Path)):
+        return _load_file(Path(source).expanduser(), options, name)
+    if hasattr(source, "to_pandas") and not isinstance(source, (pd.DataFrame, pd.Series)):
+        source = source.to_pandas()
+    if isinstance(source, pd.Series):
+        source = source.to_frame(source.name if source.name is not None else "value")
+    elif isinstance(source, Mapping):
+        source = pd.DataFrame({key: pd.Series(list(value)) for key, value in source.items()})
+    elif not isinstance(source, pd.DataFrame):
+        array = np.asarray(source)
+        if array.ndim != 1 or array.dtype.kind not in "iufbO":
+            raise DataError(
+                explain(
+                    "A series must be a path, a DataFrame, a pandas Series or one-dimensional numbers",
+                    f"{type(source).__name__} of shape {array.shape}",
+                    "Put several columns into a DataFrame and name the target",
+                )
+            )
+        source = pd.DataFrame({"value": array})
+    frame = source
+    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.name is not None:
+        label = str(frame.index.name or "index")
+        frame = frame.reset_index(names=label) if label not in frame.columns else frame.reset_index(drop=True)
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    return _Table(frame, name or "series", lambda rows: _places("row", rows, 0))
+
+
+def _load_file(path: Path, options: ReadOptions, name: str | None) -> _Table:
+    name = name or path.name.split(".")[0] or str(path)
+    raw = decompress(path)
+    if raw[:4] == b"PAR1":
+        return _Table(_read_parquet(path), name, lambda rows: _places("row", rows, 0))
+    table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
+    frame = table.frame
+    blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
+    notes: tuple[str, ...] = ()
+    if not table.has_header:
+        notes = (f"The file has no header: its columns are called {', '.join(frame.columns)}",)
+    lines = table.first_line + np.flatnonzero(~blank)
+    frame = frame[~blank].reset_index(drop=True)
+    return _Table(
+        frame, name, lambda rows: _places("line", lines[np.asarray(rows)], 0), table.delimiter == ",", notes
+    )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise missing_extra("pyarrow", "parquet", "Reading Parquet") from None
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(explain(f"{path.name} is a damaged Parquet file", str(error))) from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index(names=str(frame.index.name or "index"))
+    return frame.set_axis([str(column) for column in frame.columns], axis=1)
+
+
+def _places(word: str, rows: Any, first: int) -> str:
+    """ "line 5", "lines 5, 9 and 12", "lines 5, 9, 12, 13, 20 and 31 more"."""
+    numbers = [int(row) + first for row in rows]
+    if len(numbers) == 1:
+        return f"{word} {numbers[0]}"
+    if len(numbers) <= 5:
+        return f"{word}s {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    return f"{word}s {', '.join(map(str, numbers[:5]))} and {len(numbers) - 5} more"
+
+
+def _cells(frame: pd.DataFrame, column: str) -> Any:
+    """A column as an array: numbers stay numbers, missing becomes None."""
+    cells = frame[column]
+    if cells.dtype.kind in "iufb" and isinstance(cells.dtype, np.dtype):
+        return cells.to_numpy()
+    return cells.astype(object).where(cells.notna(), None).to_numpy(dtype=object)
+
+
+def _select(table: _Table, options: ReadOptions) -> RawRows:
+    """Choose the columns and turn them into timestamps and numbers."""
+    table = _one_series(table, options)
+    frame = table.frame
+    if not len(frame):
+        raise DataError(explain("The source holds no rows", table.name))
+    time_column, times = _find_times(table, options)
+    used = set(_names(time_column or ""))
+    id_column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
+    rest = [column for column in frame.columns if column not in used and column != id_column]
+    target = _find_target(table, rest, options)
+    names = _find_features(table, rest, target, options)
+    read = {column: _numbers_of(table, column, options) for column in (target, *names)}
+    for column, numbers in read.items():
+        _check_numbers(table, column, numbers)
+    notes = list(table.notes)
+    for numbers in read.values():
+        notes += [note for note in numbers.notes if note not in notes]
+    notes += (
+        list(times.notes)
+        if times is not None
+        else ["No timestamp column was found: rows count as equal steps"]
+    )
+    return RawRows(
+        stamps=None if times is None else times.stamps,
+        values=read[target].values,
+        features=np.column_stack([read[name].values for name in names])
+        if names
+        else np.empty((len(frame), 0)),
+        target=target,
+        feature_names=names,
+        where=table.where,
+        name=table.name,
+        notes=tuple(notes),
+    )
+
+
+def _one_series(table: _Table, options: ReadOptions) -> _Table:
+    """Of a long table with an id column, the rows of one series."""
+    frame = table.frame
+    column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
+    if column is None:
+        if options.series_id is not None:
+            raise DataError(
+                explain(
+                    f"series_id needs a column that names the series ({', '.join(_ID_NAMES)})",
+                    f"columns {', '.join(frame.columns)}",
+                    "Say which one with id_column",
+                )
+            )
+        return table
+    if column not in frame.columns:
+        raise DataError(_no_column(column, "id", list(frame.columns), table.name))
+    ids = frame[column].astype(str)
+    names = list(dict.fromkeys(ids))
+    if options.series_id is None:
+        if len(names) == 1:
+            return table
+        raise DataError(
+            explain(
+                f"The table holds {len(names)} series; one must be chosen",
+                f"{column}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
+                f"Give series_id, for example series_id='{names[0]}'",
+            )
+        )
+    wanted = str(options.series_id)
+    if wanted not in names:
+        raise DataError(
+            explain(
+                f"No series is called '{wanted}' in the column '{column}'",
+                f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
+                _close(wanted, names),
+            )
+        )
+    keep = np.flatnonzero((ids == wanted).to_numpy())
+    where = table.where
+    return replace(
+        table,
+        frame=frame.iloc[keep].reset_index(drop=True),
+        where=lambda rows: where(keep[np.asarray(rows, dtype=np.int64)]),
+        name=wanted,
+    )
+
+
+def _close(name: str, names: Sequence[str]) -> str:
+    lowered = {other.lower(): other for other in names}
+    close = difflib.get_close_matches(name.lower(), list(lowered), 3, 0.6)
+    if not close:
+        return "Choose one of these"
+    return f"Perhaps {' or '.join(repr(lowered[match]) for match in close)} is meant"
+
+
+def _no_column(name: str, role: str, columns: Sequence[str], table: str) -> str:
+    shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+    return explain(
+        f"There is no {role} column '{name}' in {table}", f"columns {shown}", _close(name, columns)
+    )
+
+
+def _find_times(table: _Table, options: ReadOptions) -> tuple[str | None, Times | None]:
+    """The time column and its stamps, (None, None) if the rows are not dated."""
+    frame = table.frame
+    columns = list(frame.columns)
+    if options.timestamp is not None:
+        named = _names(options.timestamp) if options.timestamp not in columns else (options.timestamp,)
+        for column in named:
+            if column not in columns:
+                raise DataError(_no_column(column, "timestamp", columns, table.name))
+        times = parse_times(_joined(frame, named))
+        _check_times(table, ",".join(named), _joined(frame, named), times)
+        return ",".join(named), times
+    for named in _time_candidates(frame):
+        times = parse_times(_joined(frame, named), numbers=_bare(named[0]) in _TIME_NAMES)
+        if times.readable >= 0.5:
+            _check_times(table, ",".join(named), _joined(frame, named), times)
+            return ",".join(named), times
+    return None, None
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
+def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
+    """Cells of one time column, or of several: a date and a time of day; year, month, day, hour."""
+    if len(columns) == 1:
+        cells = frame[columns[0]]
+        return cells if cells.dtype.kind == "M" or "period" in str(cells.dtype) else _cells(frame, columns[0])
+    if [_bare(column) for column in columns][:2] == ["year", "month"]:
+        parts = [pd.to_numeric(frame[column], errors="coerce") for column in columns]
+        units = dict(zip(("year", "month", "day", "hour", "minute"), parts, strict=False))
+        units.setdefault("day", pd.Series(1, index=frame.index))
+        return pd.to_datetime(pd.DataFrame(units), errors="coerce")
+    texts = frame[list(columns)].astype(object).where(frame[list(columns)].notna(), "")
+    return (
+        (texts[columns[0]].astype(str) + " " + texts[columns[1]].astype(str))
+        .str.strip()
+        .to_numpy(dtype=object)
+    )
+
+
+def _time_candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Columns that may hold the time, the likeliest first."""
+    by_name = {_bare(column): column for column in frame.columns}
+    found: list[tuple[str, ...]] = [(column,) for column in frame.columns if frame[column].dtype.kind == "M"]
+    found += [(column,) for column in frame.columns if "period" in str(frame[column].dtype)]
+    if "year" in by_name and "month" in by_name:
+        parts = [by_name[part] for part in ("year", "month", "day", "hour", "minute") if part in by_name]
+        found.append(tuple(parts))
+    if (
+        "date" in by_name
+        and "time" in by_name
+        and re.match(r"\d{1,2}:\d\d", str(frame[by_name["time"]].iloc[0]))
+    ):
+        found.append((by_name["date"], by_name["time"]))
+    found += [(by_name[name],) for name in _TIME_NAMES if name in by_name]
+    for column in frame.columns:
+        if frame[column].dtype.kind not in "iufbM":
+            cells = frame[column].dropna().astype(str)
+            if len(cells) and cells.iloc[:20].map(looks_like_time).all():
+                found.append((column,))
+    return list(dict.fromkeys(found))
+
+
+def _check_times(table: _Table, column: str, cells: Any, times: Times) -> None:
+    unreadable = np.flatnonzero(np.isnat(times.stamps.to_numpy()))
+    if not len(unreadable):
+        return
+    cells = np.asarray(cells, dtype=object)
+    shown = ", ".join(repr(cells[row]) for row in unreadable[:3])
+    everything = len(unreadable) == len(cells)
+    raise DataError(
+        explain(
+            f"The column '{column}' does not hold timestamps"
+            if everything
+            else f"{len(unreadable)} timestamps in the column '{column}' cannot be read",
+            f"{shown} in {table.where(unreadable)}",
+            "Name the column that holds the time (timestamp)"
+            if everything
+            else "Mend or remove those rows; dates like 2024-01-31 are always understood",
+        )
+    )
+
+
+def _find_target(table: _Table, rest: list[str], options: ReadOptions) -> str:
+    frame = table.frame
+    if options.target is not None:
+        if options.target in frame.columns:
+            return options.target
+        same = [column for column in rest if _bare(column) == _bare(options.target)]
+        if len(same) == 1:
+            return same[0]
+        raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
+    features = set(options.features) if options.features != "all" else set()
+    numeric = [column for column in rest if column not in features and _is_numeric(table, column, options)]
+    if len(numeric) == 1:
+        return numeric[0]
+    if not numeric:
+        raise DataError(
+            explain(
+                "No column holds numbers that could be forecast",
+                f"columns {', '.join(frame.columns)} in {table.name}",
+                "Check the file's delimiter and decimal mark, or name the target",
+            )
+        )
+    named = [column for column in numeric if _bare(column) in _TARGET_NAMES]
+    if len(named) == 1:
+        return named[0]
+    fix = next((column for column in numeric if _bare(column) == "close"), numeric[0])
+    raise DataError(
+        explain(
+            f"{len(numeric)} columns could be the target; one must be named",
+            ", ".join(numeric[:12]) + (", ..." if len(numeric) > 12 else ""),
+            f"For example target='{fix}' (--target {fix} on the command line)",
+        )
+    )
+
+
+def _is_numeric(table: _Table, column: str, options: ReadOptions) -> bool:
+    """Whether most of the column's filled cells are numbers."""
+    sample = _Table(table.frame.iloc[:2000], table.name, table.where, table.comma_file)
+    numbers = _numbers_of(sample, column, options)
+    good = int(np.isfinite(numbers.values).sum()) + len(numbers.infinite)
+    return good > 0 and good >= len(numbers.bad)
+
+
+def _find_features(table: _Table, rest: list[str], target: str, options: ReadOptions) -> tuple[str, ...]:
+    if options.features == "all":
+        return tuple(column for column in rest if column != target and _is_numeric(table, column, options))
+    for column in options.features:
+        if column not in table.frame.columns:
+            raise DataError(
+                _no_column(column, "feature", [name for name in rest if name != target], table.name)
+            )
+        if column == target:
+            raise DataError(
+                explain(
+                    f"'{column}' is the target; its past is an input anyway",
+                    f"features {', '.join(options.features)}",
+                    "Leave it out of the features",
+                )
+            )
+    return tuple(options.features)
+
+
+def _numbers_of(table: _Table, column: str, options: ReadOptions) -> Numbers:
+    return parse_numbers(
+        _cells(table.frame, column),
+        decimal=options.decimal,
+        comma_file=table.comma_file,
+        missing=frozenset(text.strip().lower() for text in options.missing),
+    )
+
+
+def _check_numbers(table: _Table, column: str, numbers: Numbers) -> None:
+    if numbers.bad:
+        rows = list(numbers.bad)
+        texts = list(dict.fromkeys(numbers.bad.values()))
+        shown = ", ".join(repr(text) for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
+        mostly = len(rows) > 0.5 * len(numbers.values)
+        raise DataError(
+            explain(
+                f"The column '{column}' must hold numbers, but {len(rows)} of its {len(numbers.values)} rows "
+                "hold text",
+                f"{shown} in {table.where(rows)}",
+                "Name another column, or turn its categories into numbers (one column of 0 and 1 for each)"
+                if mostly
+                else f"Mend those rows, or say that the text means missing: missing=('{texts[0]}',)",
+            )
+        )
+    if numbers.infinite:
+        raise DataError(
+            explain(
+                f"The column '{column}' holds infinite values",
+                table.where(numbers.infinite),
+                "Replace them by numbers, or leave the cells empty so that they count as missing",
+            )
+        )

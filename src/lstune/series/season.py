@@ -1,0 +1,83 @@
+"""The length of a season: from the calendar, chosen and confirmed by autocorrelation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = ["find_season", "season_candidates"]
+
+F64 = npt.NDArray[np.float64]
+# Autocorrelation of the steps from row to row that counts as a season; by chance it is 1 / sqrt(rows).
+_MIN_CORRELATION = 0.1
+_MAX_FREE_SEASON = 400
+
+
+def season_candidates(freq: str) -> tuple[int, ...]:
+    """Seasons in rows that the calendar suggests for a frequency, the shortest first; (1,) if none."""
+    head = freq.split("-")[0]
+    calendar = {"B": (5,), "MS": (12,), "ME": (12,), "QS": (4,), "QE": (4,), "W": (52,), "D": (7, 365)}
+    if head in calendar:
+        return calendar[head]
+    if not freq or head[-2:] in ("YS", "YE", "MS", "ME") or head.endswith("W"):
+        return (1,)
+    try:
+        step = pd.Timedelta(freq if freq[0].isdigit() else f"1{freq}")
+    except (TypeError, ValueError):
+        return (1,)
+    cycles = [pd.Timedelta(days=1), pd.Timedelta(days=7)]
+    if step < pd.Timedelta(minutes=1):  # within longer steps hourly cycles are rare
+        cycles = [pd.Timedelta(minutes=1), pd.Timedelta(hours=1), *cycles]
+    found = tuple(
+        int(cycle / step) for cycle in cycles if cycle % step == pd.Timedelta(0) and cycle / step >= 2
+    )
+    return found or (1,)
+
+
+def find_season(values: F64, freq: str) -> tuple[int, bool]:
+    """(season, confirmed) of values without gaps.
+
+    Only the first half of the rows is looked at, which lies before every validation and test part. The steps
+    from row to row are correlated with themselves a season earlier; the calendar's first candidate stands
+    when none is confirmed, and without timestamps the highest peak of all lags is taken.
+    """
+    steps = np.diff(values[: len(values) // 2])
+    candidates = season_candidates(freq)
+    if not freq:
+        candidates = _peaks(steps)
+        if not candidates:
+            return 1, False
+    best, best_correlation = candidates[0], -1.0
+    for season in candidates:
+        correlation = _correlation(steps, season)
+        # A longer season must earn its place: it repeats the shorter one's pattern anyway.
+        if correlation > best_correlation + 0.05:
+            best, best_correlation = season, correlation
+    confirmed = best > 1 and best_correlation >= max(_MIN_CORRELATION, 3 / np.sqrt(max(len(steps), 1)))
+    return (best, True) if confirmed else (candidates[0], False)
+
+
+def _correlation(steps: F64, lag: int) -> float:
+    """Correlation of the steps with those `lag` rows before; -1 if there are fewer than three seasons."""
+    if lag < 2 or len(steps) < 3 * lag:
+        return -1.0
+    a, b = steps[lag:], steps[:-lag]
+    spread = a.std() * b.std()
+    return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0 else -1.0
+
+
+def _peaks(steps: F64) -> tuple[int, ...]:
+    """The lag with the highest autocorrelation among local peaks, if any is high enough to be believed."""
+    steps = steps[-5000:]
+    lags = np.arange(2, min(_MAX_FREE_SEASON, len(steps) // 4))
+    if len(lags) < 3:
+        return ()
+    values = np.array([_correlation(steps, int(lag)) for lag in lags])
+    inner = np.flatnonzero((values[1:-1] > values[:-2]) & (values[1:-1] >= values[2:])) + 1
+    inner = inner[values[inner] >= 0.3]
+    if not len(inner):
+        return ()
+    # Multiples of a season peak as high as itself: the first within a tenth of the best is the season.
+    first = inner[values[inner] >= values[inner].max() - 0.1][0]
+    return (int(lags[first]),)
