@@ -24,7 +24,7 @@ def to_distribution(param: Parameter) -> BaseDistribution:
     if isinstance(param, Float):
         top_value = param.high if param.step is None else param.snap(param.high)
         return FloatDistribution(param.low, top_value, log=param.log, step=param.step)
-    options: tuple[Any, ...] = (param.value,) if isinstance(param, Fixed) else param.options
+    options: tuple[Any, ...] = (param.value,) if isinstance(param, Fixed) else tuple(param.options)
     return CategoricalDistribution(options)
 
 

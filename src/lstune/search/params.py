@@ -10,7 +10,7 @@ active and has one of these values; several names must all agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Union
 
@@ -227,7 +227,7 @@ class Choice:
     holds for three or more ascending numbers.
     """
 
-    options: tuple[Scalar, ...]
+    options: Sequence[Scalar]
     when: When | None = None
     default: Scalar = field(default="\0unset")
     ordered: bool | None = None

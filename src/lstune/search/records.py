@@ -37,7 +37,7 @@ class TrialState(str, Enum):
 
 @dataclass(frozen=True)
 class Job:
-    """Train trial `number` from `start_epoch` to `stop_epoch`, both in total epochs; the caller keeps its state."""
+    """Train trial `number` from `start_epoch` to `stop_epoch` (total epochs); the caller keeps its state."""
 
     number: int
     params: dict[str, Any]

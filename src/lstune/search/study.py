@@ -221,8 +221,10 @@ class Study:
         early = reached < trial.job[1]
         if state is TrialState.COMPLETE and not early and self._scheduler.stops_at(told) is not None:
             told = replace(told, state=TrialState.PAUSED)
-        self._curves.pop(number, None)
         self._put(told)
+        self._curves.pop(
+            number, None
+        )  # only now: if storage fails, nothing is lost and tell may be called again
         return told
 
     def enqueue(self, setting: Mapping[str, Any]) -> None:

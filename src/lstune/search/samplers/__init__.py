@@ -32,6 +32,12 @@ def _random(**options: Any) -> Sampler:
     return RandomSampler(**options)
 
 
+def _qmc(**options: Any) -> Sampler:
+    from lstune.search.samplers.qmc import QmcSampler
+
+    return QmcSampler(**options)
+
+
 def _tpe(**options: Any) -> Sampler:
     from lstune.search.samplers.tpe import make_tpe
 
@@ -42,6 +48,7 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "manual": _manual,
     "grid": _grid,
     "random": _random,
+    "qmc": _qmc,
     "tpe": _tpe,
 }
 

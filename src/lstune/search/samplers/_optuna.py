@@ -1,9 +1,11 @@
 """Optuna's samplers behind our interface.
 
 The sampler is shown a study that exists in memory only and holds our records as Optuna trials: finished
-ones as COMPLETE, paused and pruned ones as PRUNED after so many epochs, failures as FAIL without a value,
-and the others as RUNNING. So it neither reads nor writes the storage, and depends on nothing but the
-records and its seed.
+ones as COMPLETE, paused and pruned ones as PRUNED after so many epochs, failures as PRUNED without any
+value, and the others as RUNNING. (FAIL would be the name for a failure, but TPE leaves those out of its
+model and then suggests diverging settings for ever; a trial pruned before its first value is to it the
+worst there is.) So it neither reads nor writes the storage, and depends on nothing but the records and its
+seed.
 """
 
 from __future__ import annotations
@@ -51,14 +53,12 @@ def frozen_trial(
 ) -> FrozenTrial:
     """A record as a sampler of Optuna is to see it."""
     state, value = OptunaState.RUNNING, None
-    if record.state.is_failure:
-        state = OptunaState.FAIL
-    elif record.state is TrialState.COMPLETE and record.has_value:
+    if record.state is TrialState.COMPLETE and record.has_value:
         state, value = OptunaState.COMPLETE, record.value
     elif record.has_value:  # paused, pruned, or running on towards the next rung
         state, value = OptunaState.PRUNED, record.value
     elif record.state is not TrialState.RUNNING:
-        state = OptunaState.FAIL
+        state = OptunaState.PRUNED
     finished = state is not OptunaState.RUNNING
     return FrozenTrial(
         number=record.number,

@@ -32,10 +32,17 @@ def _asha(**s: Any) -> Scheduler:
     return AshaScheduler(s["max_epochs"], s["min_epochs"], s["factor"])
 
 
+def _hyperband(**s: Any) -> Scheduler:
+    from lstune.search.schedulers.hyperband import HyperbandScheduler
+
+    return HyperbandScheduler(s["max_epochs"], s["min_epochs"], s["factor"], s["iterations"])
+
+
 SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
     "none": _none,
     "median": _median,
     "asha": _asha,
+    "hyperband": _hyperband,
 }
 
 

@@ -1,0 +1,314 @@
+"""Where a study is kept: Optuna's storages, one record of ours to one trial of Optuna's.
+
+Everything that rebuilds a study exactly is JSON under one system attribute of each trial (and of the
+study); besides, parameters, values, states and rung results are written where Optuna and its dashboard look
+for them. A paused trial is RUNNING to Optuna, a diverged one FAIL.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstune.errors import ConfigError, StudyError, explain
+from lstune.search.records import TrialRecord, TrialState
+from lstune.search.space import Space
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Store", "open_storage"]
+
+_KEY = "lstune"
+# At most so many values of a curve are also written as Optuna's intermediate values: a database commits each
+# by itself.
+_SHOWN_POINTS = {"journal": 32, "database": 4}
+
+
+def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | None = None) -> Store:
+    """Open (or make) the storage at `where`: a path is a journal file, anything with `://` an SQLAlchemy URL.
+
+    `shared`: whether other processes may work on the study at the same time; by default so for database
+    servers. Raises ConfigError for a URL whose driver is missing or whose server does not answer.
+    """
+    text = str(where)
+    from lstune.search.samplers._optuna import quiet
+
+    if "://" not in text:
+        from optuna.storages.journal import JournalStorage
+
+        from lstune.search.journal import JournalFile, torn_bytes
+
+        path = Path(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torn = torn_bytes(path) if path.exists() else 0
+        backend = JournalFile(path)
+        with quiet():
+            return Store(JournalStorage(backend), study, text, bool(shared), backend.batch, torn)
+    if text.startswith("postgres://"):  # the form that hosting services give out; SQLAlchemy wants the other
+        text = text.replace("postgres://", "postgresql://", 1)
+    with quiet():
+        from optuna.storages import get_storage
+
+        try:
+            storage = get_storage(text)
+        except ImportError as error:
+            raise ConfigError(
+                explain(
+                    "this storage URL needs a driver that is not installed",
+                    str(error),
+                    "For PostgreSQL: pip install 'lstune[postgres]'",
+                )
+            ) from None
+        except Exception as error:  # SQLAlchemy and each driver have errors of their own
+            raise ConfigError(explain("the storage cannot be opened", str(error).splitlines()[0])) from None
+        if text.startswith("sqlite"):
+            _use_wal(storage)
+    return Store(storage, study, text, not text.startswith("sqlite") if shared is None else shared)
+
+
+def _use_wal(storage: Any) -> None:
+    """A write-ahead log: a commit without waiting for the disk twice; safe against crashes of the process."""
+    import sqlalchemy
+
+    engine = storage._backend.engine
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def _pragma(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    engine.dispose()  # connections opened before had no chance to hear it
+
+
+class Store:
+    """One study in an Optuna storage. Made by `open_storage`; used by `Study`.
+
+    `optuna_storage` and `study_name` open the same study with Optuna itself. `torn` counts the bytes of an
+    unfinished line that a crash left at the end of a journal (they are ignored and cut off by the next
+    write).
+    """
+
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study_name: str,
+        url: str,
+        shared: bool,
+        batch: Any = None,
+        torn: int = 0,
+    ) -> None:
+        self.optuna_storage = storage
+        self.study_name = study_name
+        self.url = url
+        self.shared = shared
+        self.torn = torn
+        self._batch = batch or _no_batch
+        self._kind = "journal" if batch is not None else "database"
+        self._study_id: int | None = None
+        self._ids: dict[int, int] = {}
+        self._seen: dict[int, TrialRecord] = {}
+        self._raw: dict[int, Any] = {}
+        self._distributions: dict[str, Any] = {}
+        self._loaded = False
+
+    def describe(self) -> str:
+        """The place, without a password."""
+        import re
+
+        return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.url)
+
+    def write_spec(self, spec: dict[str, Any]) -> None:
+        """Keep the study's settings. Raises StudyError if the storage holds another study."""
+        from lstune.search.samplers._optuna import quiet
+
+        with quiet():
+            if self._study_id is None:
+                if self._find() is not None:
+                    raise StudyError(
+                        explain(
+                            "the storage already holds a study", self.describe(), "Load it with Study.load"
+                        )
+                    )
+                from optuna.study import StudyDirection
+
+                self._study_id = self.optuna_storage.create_new_study(
+                    [StudyDirection.MINIMIZE], self.study_name
+                )
+            self.optuna_storage.set_study_system_attr(self._study_id, _KEY, spec)
+        self._prepare(spec)
+
+    def read_spec(self) -> dict[str, Any] | None:
+        """The study's settings; None if there is no study yet."""
+        self._study_id = self._find()
+        if self._study_id is None:
+            return None
+        spec = self.optuna_storage.get_study_system_attrs(self._study_id).get(_KEY)
+        if spec is not None:
+            self._prepare(spec)
+        return spec
+
+    def write(self, record: TrialRecord) -> None:
+        """Keep a record: a new trial, or news of one."""
+        storage, study_id = self.optuna_storage, self._study_id
+        assert study_id is not None
+        if record.number not in self._ids:
+            trial_id = storage.create_new_trial(study_id, self._template(record))
+            number = storage.get_trial_number_from_id(trial_id)
+            if number != record.number:
+                raise StudyError(
+                    explain("another program added trials to the study", f"{number}, not {record.number}")
+                )
+            self._ids[record.number] = trial_id
+        else:
+            with self._batch():
+                self._update(self._ids[record.number], record, self._seen[record.number])
+        self._seen[record.number] = record
+        self._raw[record.number] = None
+
+    def changed(self) -> list[TrialRecord]:
+        """Records that are new or differ from what this object wrote or read before, by number."""
+        if self._study_id is None or (self._loaded and not self.shared):
+            return []
+        self._loaded = True
+        news = []
+        for trial in self.optuna_storage.get_all_trials(self._study_id, deepcopy=False):
+            known = self._seen.get(trial.number)
+            raw = trial.system_attrs.get(_KEY)
+            if raw is None:
+                raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
+            if known is not None and (known.state.is_final or raw == self._raw[trial.number]):
+                continue
+            record = _from_trial(trial)
+            self._ids[trial.number] = trial._trial_id
+            self._raw[trial.number] = raw
+            self._seen[trial.number] = record
+            if record != known:
+                news.append(record)
+        return news
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Alone among the processes that share the study; free of charge if it is not shared."""
+        if not self.shared:
+            yield
+            return
+        if self._kind == "database":
+            from lstune.search.dblock import database_lock
+
+            with database_lock(self.url, self.optuna_storage, self.study_name):
+                yield
+        else:
+            from lstune.search.journal import FileLock
+
+            with FileLock(f"{self.url}.ask.lock"):
+                yield
+
+    # ---- inside ----------------------------------------------------------------------------------------
+
+    def _find(self) -> int | None:
+        try:
+            return self.optuna_storage.get_study_id_from_name(self.study_name)
+        except KeyError:
+            return None
+
+    def _prepare(self, spec: dict[str, Any]) -> None:
+        from lstune.search.convert import to_distributions
+
+        self._distributions = to_distributions(Space.from_dict(spec["space"], strict=False))
+        shown = _SHOWN_POINTS[self._kind]
+        self._stride = max(1, math.ceil(spec["max_epochs"] / shown))
+
+    def _template(self, record: TrialRecord) -> FrozenTrial:
+        from optuna.trial import FrozenTrial
+        from optuna.trial import TrialState as OptunaState
+
+        return FrozenTrial(
+            number=record.number,
+            trial_id=-1,
+            state=OptunaState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(timezone.utc),
+            datetime_complete=None,
+            params=dict(record.params),
+            distributions={name: self._distributions[name] for name in record.params},
+            user_attrs=_user_attrs(record),
+            system_attrs={_KEY: _to_json(record)},
+            intermediate_values={},
+        )
+
+    def _update(self, trial_id: int, record: TrialRecord, before: TrialRecord) -> None:
+        from optuna.trial import TrialState as OptunaState
+
+        storage = self.optuna_storage
+        storage.set_trial_system_attr(trial_id, _KEY, _to_json(record))
+        old = _user_attrs(before)
+        for key, value in _user_attrs(record).items():
+            if key not in old or old[key] != value:
+                storage.set_trial_user_attr(trial_id, key, value)
+        for epoch, value in self._shown(record).items():
+            if epoch > before.epochs:
+                storage.set_trial_intermediate_value(trial_id, epoch, value)
+        if record.state.is_final:
+            state = {TrialState.COMPLETE: OptunaState.COMPLETE, TrialState.PRUNED: OptunaState.PRUNED}
+            values = None if record.value is None else [record.value]
+            storage.set_trial_state_values(trial_id, state.get(record.state, OptunaState.FAIL), values)
+
+    def _shown(self, record: TrialRecord) -> dict[int, float]:
+        shown = {epoch: value for epoch, value in record.curve.items() if epoch % self._stride == 0}
+        shown.update(dict(record.rungs))
+        return dict(sorted(shown.items()))
+
+
+@contextmanager
+def _no_batch() -> Iterator[None]:
+    yield
+
+
+def _user_attrs(record: TrialRecord) -> dict[str, Any]:
+    """What people see of a trial in the dashboard."""
+    shown: dict[str, Any] = dict(record.attrs)
+    if record.state.is_final:
+        shown["epochs"] = record.epochs
+    if record.state.is_failure or record.state is TrialState.PRUNED:
+        shown["ended"] = (
+            record.state.value if record.reason is None else f"{record.state.value}: {record.reason}"
+        )
+    return shown
+
+
+def _to_json(record: TrialRecord) -> dict[str, Any]:
+    return {
+        "state": record.state.value,
+        "value": record.value,
+        "epochs": record.epochs,
+        "curve": [[epoch, value] for epoch, value in sorted(record.curve.items())],
+        "rungs": [list(rung) for rung in record.rungs],
+        "job": list(record.job),
+        "bracket": record.bracket,
+        "order": record.order,
+        "reason": record.reason,
+        "started": record.started,
+        "finished": record.finished,
+        "attrs": record.attrs,
+        "memo": record.memo,
+        "params": record.params,
+    }
+
+
+def _from_trial(trial: FrozenTrial) -> TrialRecord:
+    data = dict(trial.system_attrs[_KEY])
+    return TrialRecord(
+        number=trial.number,
+        params=dict(data.pop("params")),
+        state=TrialState(data.pop("state")),
+        curve={int(epoch): float(value) for epoch, value in data.pop("curve")},
+        rungs=tuple((int(epoch), float(value)) for epoch, value in data.pop("rungs")),
+        job=(int(data["job"][0]), int(data.pop("job")[1])),
+        **data,
+    )
