@@ -19,7 +19,7 @@ def test_an_empty_setting_takes_every_default():
         (5, "every", 5),
         ("lookback/4", "every", 10),
         ("lookback/100", "every", 1),
-        ("lookback/4", "last", 1),
+        ("lookback/4", "last", 10),
         ("3", "last", 3),
     ],
 )

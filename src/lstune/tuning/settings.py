@@ -18,6 +18,7 @@ from lstune.engine.config import (
     lstm_model,
 )
 from lstune.errors import SpaceError, explain
+from lstune.series import PipelineConfig
 
 __all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "recipe"]
 
@@ -55,6 +56,12 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter("transform", "what is done to the target before scaling", "level"),
         Hyperparameter("scaler", "how inputs are scaled", "standard"),
         Hyperparameter("calendar", "time of day, weekday, time of year as inputs", "none", ("auto", "none")),
+        Hyperparameter(
+            "lags", 'past values for the forecast row as inputs: "none", "season" or "24+168"', "none"
+        ),
+        Hyperparameter(
+            "level_input", "the level as an input beside the transformed target", False, (True, False)
+        ),
         Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
         Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
         Hyperparameter("loss", "what training minimises, on scaled values", "mae", LOSSES),
@@ -64,21 +71,45 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """One setting, resolved. `model(channels)` gives the network for C input channels."""
+    """One setting, resolved for a series."""
 
     lookback: int
     transform: str
     scaler: str
     calendar: str
+    lags: tuple[int, ...]
+    level_input: bool
     supervision: str
     stride: int
     train: TrainConfig
-    schedule: Callable[[int], float]
+    decay: str
     units: int
     layers: int
     activation: str
     dropout: float
     recurrent_dropout: float
+
+    @property
+    def schedule(self) -> Callable[[int], float]:
+        """The learning rate of each epoch (counted from 0) in the search."""
+        return self.schedule_over(self.train.epochs)
+
+    def schedule_over(self, epochs: int) -> Callable[[int], float]:
+        """The same course of the learning rate over another number of epochs."""
+        return _schedule(self.decay, self.train.optimizer.learning_rate, epochs)
+
+    def pipeline(self, horizon: int) -> PipelineConfig:
+        """What the series' pipeline has to do; equal for settings that can share windows."""
+        return PipelineConfig(
+            transform=self.transform,
+            lookback=self.lookback,
+            horizon=horizon,
+            supervision=self.supervision,
+            scaler=self.scaler,
+            calendar=self.calendar,
+            lags=self.lags,
+            level_input=self.level_input,
+        )
 
     def model(self, channels: int, horizon: int) -> ModelConfig:
         """The network for inputs of C channels and a horizon of H rows."""
@@ -101,8 +132,8 @@ def check_names(names: Any) -> None:
         raise SpaceError(explain(f"Hyperparameters are {', '.join(HYPERPARAMETERS)}", ", ".join(unknown)))
 
 
-def recipe(setting: Mapping[str, Any]) -> Recipe:
-    """Resolve a setting; names that it leaves out take the table's default.
+def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
+    """Resolve a setting; names that it leaves out take the table's default. `season`: the series', in rows.
 
     Raises SpaceError for unknown names or values, ConfigError for what the engine cannot train.
     """
@@ -114,16 +145,14 @@ def recipe(setting: Mapping[str, Any]) -> Recipe:
                 explain(f"{name} must be one of {', '.join(map(str, row.options))}", value[name])
             )
     lookback = _whole("lookback", value["lookback"], 1)
-    rate = float(value["learning_rate"])
-    epochs = _whole("epochs", value["epochs"], 1)
     clip = float(value["clipnorm"] or 0.0)
     train = TrainConfig(
-        epochs=epochs,
+        epochs=_whole("epochs", value["epochs"], 1),
         batch_size=_whole("batch_size", value["batch_size"], 1),
         loss=value["loss"],
         optimizer=OptimizerConfig(
             value["optimizer"],
-            learning_rate=rate,
+            learning_rate=float(value["learning_rate"]),
             weight_decay=float(value["weight_decay"]) if value["optimizer"] == "adamw" else None,
             global_clipnorm=clip if clip > 0 else None,
         ),
@@ -135,10 +164,12 @@ def recipe(setting: Mapping[str, Any]) -> Recipe:
         transform=str(value["transform"]),
         scaler=str(value["scaler"]),
         calendar=str(value["calendar"]),
+        lags=_lags(value["lags"], season),
+        level_input=bool(value["level_input"]),
         supervision=value["supervision"],
-        stride=_stride(value["stride"], lookback, value["supervision"]),
+        stride=_stride(value["stride"], lookback),
         train=train,
-        schedule=_schedule(value["decay"], rate, epochs),
+        decay=value["decay"],
         units=_whole("units", value["units"], 1),
         layers=_whole("layers", value["layers"], 1),
         activation=value["activation"],
@@ -158,7 +189,21 @@ def _whole(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
-def _stride(value: Any, lookback: int, supervision: str) -> int:
+def _lags(value: Any, season: int) -> tuple[int, ...]:
+    if value in (None, "none", 0):
+        return ()
+    if value == "season":
+        return (season,) if season > 1 else ()
+    try:
+        lags = tuple(sorted({int(part) for part in str(value).split("+")}))
+    except ValueError:
+        lags = (0,)
+    if min(lags) < 1:
+        raise SpaceError(explain('lags must be "none", "season" or rows such as "24+168"', value))
+    return lags
+
+
+def _stride(value: Any, lookback: int) -> int:
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(?:lookback\s*/\s*)?([1-9]\d*)\s*", value)
         if match is None:
@@ -166,8 +211,7 @@ def _stride(value: Any, lookback: int, supervision: str) -> int:
         number = int(match.group(1))
         if "lookback" not in value:
             return number
-        # Under "last" a window teaches one target only: leaving windows out would lose data.
-        return max(1, lookback // number) if supervision == "every" else 1
+        return max(1, lookback // number)
     return _whole("stride", value, 1)
 
 

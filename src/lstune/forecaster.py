@@ -1,0 +1,270 @@
+"""The product of a run: forecasts of the coming rows, saved and loaded without pickles.
+
+A forecaster is a weighted mean of members (a fitted pipeline with a trained network each) and of the naive
+forecast, if the run gave that one a share.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune._version import __version__
+from lstune.engine import ModelConfig, Windows, predict
+from lstune.errors import RunError, UserError, explain
+from lstune.evaluation import Intervals
+from lstune.series import (
+    Pipeline,
+    Series,
+    WindowSet,
+    append_rows,
+    future_timestamps,
+    load_series,
+    save_series,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORECASTER_SCHEMA", "Forecaster", "Member", "forecast_at", "load_forecaster", "save_forecaster"]
+
+F64 = npt.NDArray[np.float64]
+FORECASTER_SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One network with its pipeline; `share` is its part in the mean, `setting` the hyperparameters."""
+
+    pipeline: Pipeline
+    model: ModelConfig
+    weights: npt.NDArray[np.float32]
+    share: float = 1.0
+    setting: dict[str, Any] = field(default_factory=dict)
+
+    def forecast(self, part: WindowSet) -> F64:
+        """Forecasts (N, H) in original units for windows of this member's pipeline."""
+        windows = Windows(
+            part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
+        )
+        return self.pipeline.invert(predict(self.model, self.weights, windows, last_step=True), part)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecaster:
+    """Members and the naive forecast's share (all shares sum to 1), with the latest rows of the series.
+
+    `history` holds the rows that forecasts start from. `intervals` are half-widths for the H steps of one
+    forecast, None if unknown. `reading` says how newer rows are read: target, timestamp, features.
+    """
+
+    members: tuple[Member, ...]
+    horizon: int
+    history: Series
+    naive_share: float = 0.0
+    intervals: Intervals | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, steps: int | None = None, data: Any = None) -> pd.DataFrame:
+        """Forecast the `steps` rows (by default the horizon) after the last known row.
+
+        `data`: newer rows of the same series, as a file, DataFrame or Series; they replace the stored rows
+        where they reach back far enough, else they must follow them. Beyond the horizon the forecast is
+        fed back as if it had happened, features keep their last values, and no interval is given.
+        Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on.
+        Raises UserError for steps below 1, DataError for rows that do not fit.
+        """
+        import pandas as pd
+
+        steps = self.horizon if steps is None else steps
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+            raise UserError(explain("steps must be a whole number of 1 or more", steps))
+        series = self.history if data is None else self._newer(data)
+        values = self._recursive(series, int(steps))
+        table: dict[str, Any] = {"forecast": values}
+        if self.intervals is not None:
+            shown = min(int(steps), self.horizon)
+            padded = np.full(self.horizon, np.nan)
+            padded[:shown] = values[:shown]
+            for level, (low, high) in self.intervals.around(padded).items():
+                for side, bound in (("lower", low), ("upper", high)):
+                    column = np.full(int(steps), np.nan)
+                    column[:shown] = bound[:shown]
+                    table[f"{side}_{100 * level:g}"] = column
+        index = future_timestamps(series, int(steps)).rename("timestamp")
+        return pd.DataFrame(table, index=index)
+
+    @property
+    def rows_needed(self) -> int:
+        """Rows that a series must have to be forecast."""
+        return max((member.pipeline.rows_needed for member in self.members), default=1)
+
+    def _recursive(self, series: Series, steps: int) -> F64:
+        blocks: list[F64] = []
+        for begin in range(0, steps, self.horizon):
+            if begin:
+                series = append_rows(series, self._usable(blocks[-1]))
+            blocks.append(self._block(series))
+        return np.concatenate(blocks)[:steps]
+
+    def _block(self, series: Series) -> F64:
+        """The next H rows (H,)."""
+        total = np.full(self.horizon, self.naive_share * series.values[-1])
+        for member in self.members:
+            total += member.share * member.forecast(member.pipeline.windows_for_forecast(series))[0]
+        return total
+
+    def _usable(self, block: F64) -> F64:
+        # A ratio needs values above zero, which a mean with members on other transforms need not give.
+        ratios = {"log_difference", "relative"}
+        if any(member.pipeline.config.transform in ratios for member in self.members):
+            return np.maximum(block, 1e-3 * float(np.min(self.history.values)))
+        return block
+
+    def _newer(self, data: Any) -> Series:
+        from lstune.series import read_series
+
+        given = data if isinstance(data, Series) else read_series(data, **self.reading)
+        if given.has_timestamps and self.history.has_timestamps:
+            given = _joined(self.history, given)
+        if len(given) < self.rows_needed:
+            raise UserError(
+                explain(
+                    f"The forecast needs at least {self.rows_needed} rows",
+                    f"{len(given)} rows",
+                    "Give more of the latest rows of the series",
+                )
+            )
+        return replace(given, season=self.history.season)
+
+
+def _joined(history: Series, newer: Series) -> Series:
+    """The stored rows before the newer ones, if those follow without a gap."""
+    before = np.asarray(history.timestamps < newer.timestamps[0])
+    kept = int(before.sum())
+    if kept == 0 or newer.feature_names != history.feature_names:
+        return newer
+    head = _rows(history, kept)
+    if future_timestamps(head, 1)[0] != newer.timestamps[0] and history.regular:
+        return newer
+    return replace(
+        newer,
+        timestamps=head.timestamps.append(newer.timestamps),
+        values=np.concatenate([head.values, newer.values]),
+        features=np.concatenate([head.features, newer.features]),
+        observed=np.concatenate([head.observed, newer.observed]),
+        freq=history.freq,
+    )
+
+
+def _rows(series: Series, stop: int) -> Series:
+    from lstune.series import take_rows
+
+    return take_rows(series, 0, stop)
+
+
+def forecast_at(
+    forecaster: Forecaster, series: Series, targets: range
+) -> tuple[F64, F64, npt.NDArray[np.int64]]:
+    """Forecasts and truth (N, H) for every origin whose H targets lie in `targets`, and the origins (N,).
+
+    Each forecast knows the series up to its origin and nothing later.
+    """
+    from lstune.series import scored_origins
+
+    origins = scored_origins(series, targets, forecaster.horizon)
+    rows = origins[:, None] + np.arange(1, forecaster.horizon + 1)
+    total = np.repeat(forecaster.naive_share * series.values[origins][:, None], forecaster.horizon, axis=1)
+    for member in forecaster.members:
+        part = member.pipeline.bind(series).windows(targets)
+        if not np.array_equal(part.origins, origins):
+            raise RunError(explain("Members must forecast the same rows", f"lookback {part.lookback}"))
+        total = total + member.share * member.forecast(part)
+    return total, series.values[rows], origins
+
+
+def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
+    """Write the forecaster into `folder` (made if missing): forecaster.json, weights.npz and history.npz."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {
+        "schema": FORECASTER_SCHEMA,
+        "lstune": __version__,
+        "horizon": forecaster.horizon,
+        "naive_share": forecaster.naive_share,
+        "members": [
+            {
+                "share": member.share,
+                "setting": member.setting,
+                "pipeline": member.pipeline.to_dict(),
+                "model": member.model.to_dict(),
+            }
+            for member in forecaster.members
+        ],
+        "intervals": forecaster.intervals.to_dict() if forecaster.intervals is not None else None,
+        "reading": forecaster.reading,
+        "about": forecaster.about,
+    }
+    weights = {f"member_{index}": member.weights for index, member in enumerate(forecaster.members)}
+    np.savez(folder / "weights.tmp.npz", **weights)  # type: ignore[arg-type]
+    save_series(forecaster.history, folder / "history.tmp.npz")
+    (folder / "forecaster.tmp.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    # The description comes last: where it stands, everything it needs is there.
+    for name in ("weights.npz", "history.npz", "forecaster.json"):
+        stem, dot, ending = name.partition(".")
+        os.replace(folder / f"{stem}.tmp{dot}{ending}", folder / name)
+
+
+def load_forecaster(folder: str | Path) -> Forecaster:
+    """Read what `save_forecaster` wrote. Raises RunError if it is missing, damaged or too new."""
+    folder = Path(folder)
+    try:
+        data = json.loads((folder / "forecaster.json").read_text(encoding="utf-8"))
+        if data["schema"] > FORECASTER_SCHEMA:
+            raise RunError(
+                explain(
+                    f"This lstune reads forecasters up to schema {FORECASTER_SCHEMA}",
+                    f"schema {data['schema']}, written by lstune {data.get('lstune')}",
+                    "Install that version: pip install --upgrade lstune",
+                )
+            )
+        with np.load(folder / "weights.npz", allow_pickle=False) as stored:
+            weights = [stored[f"member_{index}"] for index in range(len(data["members"]))]
+        history = load_series(folder / "history.npz")
+    except FileNotFoundError as error:
+        raise RunError(
+            explain(
+                "A saved forecaster needs forecaster.json, weights.npz and history.npz",
+                f"no {error.filename}",
+                "Give the folder of a finished run",
+            )
+        ) from None
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(explain("The saved forecaster is damaged", f"{folder}: {error}")) from error
+    members = tuple(
+        Member(
+            Pipeline.from_dict(entry["pipeline"]),
+            ModelConfig.from_dict(entry["model"]),
+            array,
+            entry["share"],
+            entry["setting"],
+        )
+        for entry, array in zip(data["members"], weights, strict=True)
+    )
+    intervals = data["intervals"]
+    return Forecaster(
+        members,
+        data["horizon"],
+        history,
+        data["naive_share"],
+        Intervals.from_dict(intervals) if intervals else None,
+        data["reading"],
+        data["about"],
+    )

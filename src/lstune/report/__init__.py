@@ -1,0 +1,1 @@
+"""Pictures and pages of a run; the only place that knows plotly."""

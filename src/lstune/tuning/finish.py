@@ -1,0 +1,288 @@
+"""From the trials to a forecast: finalists, their mixture, training on more rows.
+
+1. Finalists that the scheduler left on the way are trained to the end, on the same rows as before.
+2. Their forecasts of the validation rows, made with exact windows, are mixed with the naive one.
+3. The settings are trained again on training and validation rows; this forecaster meets the test tail.
+4. They are trained once more on all rows; that forecaster makes the forecast of the coming rows.
+
+A training that time does not allow is replaced by the network of the step before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.engine import StopFlag
+from lstune.evaluation import diebold_mariano
+from lstune.forecaster import Member
+from lstune.search import Job, TrialRecord, TrialState
+from lstune.series import Series, Split
+from lstune.tuning.clock import Budget
+from lstune.tuning.ensemble import select_ensemble
+from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_windows, training_seed
+
+__all__ = [
+    "CANDIDATES",
+    "MEMBERS",
+    "Candidate",
+    "Mixture",
+    "Reserve",
+    "as_members",
+    "choose_mixture",
+    "complete_finalists",
+    "finalists",
+    "load_candidates",
+    "retrain",
+]
+
+F64 = npt.NDArray[np.float64]
+T = TypeVar("T")
+R = TypeVar("R")
+
+NAIVE = "naive"
+# Trials whose forecasts are looked at for the mixture, and how many different ones it may hold.
+CANDIDATES = 12
+MEMBERS = 4
+# A retrained network whose error on rows it has seen exceeds this many times its validation error went wrong.
+_GONE_WRONG = 1.5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial that may go into the mixture: network, forecasts (V, H) of the validation rows, error."""
+
+    number: int
+    setting: dict[str, Any]
+    epochs: int
+    fitted: Fitted
+    forecasts: F64
+    mae: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Candidates with their shares, and the naive forecast's; `forecasts` and `actual` are (V, H)."""
+
+    candidates: tuple[Candidate, ...]
+    shares: tuple[float, ...]
+    naive_share: float
+    forecasts: F64
+    actual: F64
+
+
+def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R | None]:
+    """`work` on each item, `workers` at a time; None where it raised."""
+
+    def guarded(item: T) -> R | None:
+        try:
+            return work(item)
+        except Exception:  # a network that cannot be had is replaced, not fatal
+            return None
+
+    if workers == 1 or len(items) < 2:
+        return [guarded(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(guarded, items))
+
+
+def finalists(trials: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """The best `count` trials by their validation error so far."""
+    usable = [trial for trial in trials if trial.has_value]
+    return sorted(usable, key=lambda trial: (trial.value, trial.number))[:count]
+
+
+def complete_finalists(objective: Objective, chosen: Sequence[TrialRecord], workers: int) -> None:
+    """Train those left on the way (paused or interrupted) to their last epoch; states are updated."""
+
+    def go_on(trial: TrialRecord) -> None:
+        epochs = objective.recipe(trial.params).train.epochs
+        job = Job(trial.number, trial.params, trial.epochs, epochs)
+        objective.run(job, lambda epoch, value: False)
+
+    unfinished = [
+        trial
+        for trial in chosen
+        if trial.state is not TrialState.COMPLETE
+        and trial.epochs < objective.recipe(trial.params).train.epochs
+    ]
+    in_threads(go_on, unfinished, workers)
+
+
+def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers: int) -> list[Candidate]:
+    """The trials with their forecasts of the validation rows, best first."""
+
+    def load(trial: TrialRecord) -> Candidate | None:
+        fitted = objective.fitted(trial.number, trial.params)
+        state = objective.states.get(trial.number)
+        if fitted is None or state is None:
+            return None
+        part = fitted.pipeline.windows(objective.fold.validation)
+        forecasts = forecast_windows(fitted, part)
+        mae = float(np.abs(forecasts - part.actual).mean())
+        return Candidate(trial.number, trial.params, state.best_epoch, fitted, forecasts, mae)
+
+    found = [candidate for candidate in in_threads(load, chosen, workers) if candidate is not None]
+    return sorted((c for c in found if np.isfinite(c.mae)), key=lambda c: (c.mae, c.number))
+
+
+def choose_mixture(
+    candidates: Sequence[Candidate],
+    naive: F64,
+    actual: F64,
+    *,
+    horizon: int,
+    ensemble: bool,
+    most: int = MEMBERS,
+) -> Mixture:
+    """Shares chosen on the validation rows: greedy selection, then shrinkage towards the naive forecast.
+
+    The mixture keeps the part max(0, 1 - 1/t^2) of its way from the naive forecast, where t is the
+    Diebold-Mariano statistic of the two on these rows: nothing when it is not better, nearly all when it
+    clearly is. This is the positive-part shrinkage of James & Stein (1961) for one difference, and makes up
+    for having chosen the best of many on these very rows.
+    """
+    if not ensemble:
+        best = candidates[0]
+        return Mixture((best,), (1.0,), 0.0, best.forecasts, actual)
+    pool: dict[str, F64] = {str(index): c.forecasts for index, c in enumerate(candidates)}
+    chosen = select_ensemble({**pool, NAIVE: naive}, actual, most=most)
+    naive_share = chosen.pop(NAIVE, 0.0)
+    shares = {int(name): share for name, share in chosen.items()}
+    mixed = naive_share * naive + sum(
+        (s * candidates[i].forecasts for i, s in shares.items()), np.zeros_like(naive)
+    )
+    test = diebold_mariano(np.abs(mixed - actual).mean(1), np.abs(naive - actual).mean(1), horizon=horizon)
+    kept = max(0.0, 1.0 - 1.0 / test.statistic**2) if test.statistic < 0 else 0.0
+    if kept < 0.05:
+        shares, kept = {}, 0.0
+    indices = sorted(shares)
+    return Mixture(
+        tuple(candidates[i] for i in indices),
+        tuple(kept * shares[i] for i in indices),
+        1.0 - kept * sum(shares.values()),
+        naive + kept * (mixed - naive),
+        actual,
+    )
+
+
+def retrain(
+    series: Series,
+    rows: range,
+    mixture: Mixture,
+    objective: Objective,
+    *,
+    fallback: Sequence[Member],
+    repeats: int,
+    workers: int,
+    stop: StopFlag,
+    deadline: float | None,
+) -> list[Member]:
+    """The mixture's settings trained on `rows`, each with `repeats` seeds that share its part of the mean.
+
+    Where time does not suffice for any seed of a setting, or training went wrong, `fallback` (one for each
+    candidate) takes its place.
+    """
+    tasks = [(index, repeat) for repeat in range(repeats) for index in range(len(mixture.candidates))]
+
+    def fit(task: tuple[int, int]) -> Fitted | None:
+        index, repeat = task
+        if deadline is not None and time.monotonic() > deadline:
+            return None
+        candidate = mixture.candidates[index]
+        made = fit_member(
+            series,
+            rows,
+            objective.recipe(candidate.setting),
+            horizon=objective.horizon,
+            epochs=candidate.epochs,
+            seed=training_seed(objective.seed, 1_000_000 + 1000 * candidate.number + repeat),
+            stop=stop,
+            deadline=deadline,
+        )
+        if made is not None and _seen_error(made, objective.fold.validation) > _GONE_WRONG * candidate.mae:
+            return None
+        return made
+
+    networks: list[list[Fitted]] = [[] for _ in mixture.candidates]
+    for (index, _), made in zip(tasks, in_threads(fit, tasks, workers), strict=True):
+        if made is not None:
+            networks[index].append(made)
+    members: list[Member] = []
+    for candidate, share, found, other in zip(
+        mixture.candidates, mixture.shares, networks, fallback, strict=True
+    ):
+        for network in found:
+            part = share / len(found)
+            members.append(Member(network.pipeline, network.model, network.weights, part, candidate.setting))
+        if not found:
+            members.append(replace(other, share=share))
+    return members
+
+
+def _seen_error(fitted: Fitted, rows: range) -> float:
+    part = fitted.pipeline.windows(rows)
+    return float(np.abs(forecast_windows(fitted, part) - part.actual).mean())
+
+
+def as_members(mixture: Mixture) -> list[Member]:
+    """The mixture's networks as the search left them."""
+    return [
+        Member(c.fitted.pipeline, c.fitted.model, c.fitted.weights, share, c.setting)
+        for c, share in zip(mixture.candidates, mixture.shares, strict=True)
+    ]
+
+
+class Reserve:
+    """How much time to keep for what comes after the search, estimated from the trials so far."""
+
+    # Writing, plotting and the test; measured at 0.6 s on 2 cores, more when the disk is slow.
+    FIXED = 1.5
+
+    def __init__(self, split: Split, epochs: int, members: int, workers: int, budget: Budget) -> None:
+        self.rows = split.folds[-1].train.stop, split.test.start, split.test.stop
+        self.epochs = epochs
+        self.members = members
+        self.workers = workers
+        self.budget = budget
+
+    def one_pass(self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float]) -> float:
+        """Seconds to train the best settings on more rows, twice, with one seed each."""
+        train, development, everything = self.rows
+        growth = (development + everything) / max(train, 1)
+        costs = [
+            epoch_seconds(trial.number) * self._best_epoch(trial) * growth
+            for trial in finalists(trials, self.members)
+        ]
+        return max([sum(costs) / min(self.workers, max(len(costs), 1)), *costs], default=0.0)
+
+    def seconds(self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float]) -> float:
+        """Seconds to keep: completing finalists, one pass of training twice, and the fixed part."""
+        left_over = [
+            epoch_seconds(trial.number) * (self.epochs - trial.epochs)
+            for trial in finalists(trials, self.members)
+            if trial.state is not TrialState.COMPLETE
+        ]
+        completing = sum(left_over) / min(self.workers, max(len(left_over), 1))
+        wanted = self.FIXED + 1.3 * self.one_pass(trials, epoch_seconds) + completing
+        return wanted if self.budget.seconds is None else min(wanted, 0.5 * self.budget.seconds)
+
+    def repeats(
+        self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float], left: float
+    ) -> int:
+        """How many seeds to train each setting with: 1 to 3, within the time left."""
+        cost = 1.3 * self.one_pass(trials, epoch_seconds)
+        if cost <= 0:
+            return 1
+        return int(max(1, min(3, (left - self.FIXED) // cost)))
+
+    def _best_epoch(self, trial: TrialRecord) -> int:
+        if trial.curve and trial.state is TrialState.COMPLETE:
+            return min(trial.curve, key=lambda epoch: (trial.curve[epoch], epoch))
+        return self.epochs

@@ -1,0 +1,170 @@
+"""A run's folder: where its files are, and how they are written whole or not at all.
+
+settings.json (how the run was asked for), study.journal, trials.csv, states/ (paused trials), series.npz (the
+rows the run works on), model/ (the forecaster), result.json, forecast.csv, forecast.html.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lstune.errors import RunError, explain
+
+__all__ = ["RunFolder", "default_folder", "write_atomic"]
+
+SETTINGS_SCHEMA = 1
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, meets the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def default_folder(name: str, now: datetime | None = None) -> Path:
+    """runs/NAME-DATE-TIME in the current folder, with a number behind it if that is taken."""
+    plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in name).strip("-") or "series"
+    stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+    path = Path("runs") / f"{plain}-{stamp}"
+    number = 2
+    while path.exists():
+        path = Path("runs") / f"{plain}-{stamp}-{number}"
+        number += 1
+    return path
+
+
+class RunFolder:
+    """Paths of a run's files, and a lock that one process holds while it works in the folder."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock: Any = None
+        self._lines: dict[int, tuple[Any, str]] = {}
+
+    def __getattr__(self, name: str) -> Path:
+        try:
+            return self.path / _FILES[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def create(self) -> None:
+        """Make the folder. Raises RunError if it holds a run already, or cannot be made."""
+        if (self.path / _FILES["settings"]).exists():
+            raise RunError(
+                explain(
+                    "A new run needs a folder of its own", str(self.path), "Choose another one with --out"
+                )
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                explain("The run's folder cannot be made", f"{self.path}: {error.strerror}")
+            ) from None
+
+    def acquire(self) -> None:
+        """Take the folder's lock, which dies with the process. Raises RunError if another process has it."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: an open file cannot be opened twice for writing there
+            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115
+            return
+        lock = open(self.path / ".lock", "w")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise RunError(
+                explain(
+                    "Another process is working in this run's folder",
+                    str(self.path),
+                    "Wait until it has ended",
+                )
+            ) from None
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+            (self.path / ".lock").unlink(missing_ok=True)
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write one of the folder's JSON files; numbers that are not finite become null."""
+        write_atomic(getattr(self, name), json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the folder's JSON files. Raises RunError if it is missing or damaged."""
+        path = getattr(self, name)
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(explain(f"A run's folder holds {path.name}", str(self.path), _FIX)) from None
+        except (OSError, ValueError) as error:
+            raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
+
+    def write_trials(self, trials: Iterable[Any], names: Sequence[str], seconds: Mapping[int, float]) -> None:
+        """Write trials.csv anew: a line for each trial, with a column for each parameter name."""
+        lines = [_csv_line([*_COLUMNS, *names])]
+        for trial in trials:
+            # Most trials have not changed since the last time; records are compared by identity.
+            known = self._lines.get(trial.number)
+            if known is None or known[0] is not trial:
+                known = trial, _csv_line(_cells(trial, names, seconds))
+                self._lines[trial.number] = known
+            lines.append(known[1])
+        write_atomic(self.path / _FILES["trials"], "".join(lines))
+
+
+_FIX = "Give the folder that `lstune tune` made"
+_FILES = {
+    "settings": "settings.json",
+    "journal": "study.journal",
+    "trials": "trials.csv",
+    "states": "states",
+    "series": "series.npz",
+    "model": "model",
+    "result": "result.json",
+    "forecast": "forecast.csv",
+    "plot": "forecast.html",
+}
+_COLUMNS = ("trial", "state", "validation_mae", "epochs", "seconds", "reason")
+
+
+def _cells(trial: Any, names: Sequence[str], seconds: Mapping[int, float]) -> list[Any]:
+    value = "" if trial.value is None else repr(float(trial.value))
+    spent = f"{seconds[trial.number]:.3f}" if trial.number in seconds else ""
+    settings = [trial.params.get(name, "") for name in names]
+    return [trial.number, trial.state.value, value, trial.epochs, spent, trial.reason or "", *settings]
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and value - value != 0.0:  # NaN and infinities
+        return None
+    return value

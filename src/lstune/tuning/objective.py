@@ -1,0 +1,259 @@
+"""One trial: a setting and a fold in, a validation error in original units out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.engine import (
+    ModelConfig,
+    Status,
+    StopFlag,
+    TrainResult,
+    TrainState,
+    Windows,
+    predict,
+    train,
+)
+from lstune.series import Fold, Pipeline, PipelineConfig, Series, WindowSet, fit_pipeline
+from lstune.tuning.executors import Outcome
+from lstune.tuning.settings import Recipe, recipe
+from lstune.tuning.states import StateStore
+
+__all__ = ["Fitted", "Objective", "as_windows", "fit_member", "forecast_windows", "training_seed"]
+
+F64 = npt.NDArray[np.float64]
+
+# Validation runs of consecutive steps: enough of them to fill the kernels' blocks of rows.
+_RUNS = 32
+_KEPT_PIPELINES = 24
+_STATUS = {
+    Status.FINISHED: "reached",
+    Status.EARLY: "reached",
+    Status.STOPPED: "interrupted",
+    Status.DEADLINE: "interrupted",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network with the pipeline around it; `seconds` is what training took."""
+
+    pipeline: Pipeline
+    model: ModelConfig
+    weights: npt.NDArray[np.float32]
+    seconds: float = 0.0
+
+
+def training_seed(seed: int, number: int) -> int:
+    """The seed of a trial's weights and batches: a function of the run's seed and the trial's number."""
+    return int(np.random.SeedSequence([seed, number, 0x7261696E]).generate_state(1)[0] >> 1)
+
+
+def as_windows(part: WindowSet) -> Windows:
+    """The engine's view of a window set."""
+    return Windows(
+        part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
+    )
+
+
+def forecast_windows(fitted: Fitted, part: WindowSet) -> F64:
+    """Forecasts (N, H) in original units for the windows of `part`, each from its own lookback rows."""
+    raw = predict(fitted.model, fitted.weights, as_windows(part), last_step=True)
+    return fitted.pipeline.invert(raw, part)
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """Validation windows, and where in the network's output each origin's forecast stands."""
+
+    windows: Windows
+    part: WindowSet
+    steps: int = 1  # S, the last steps of each window that are forecasts
+    row: npt.NDArray[np.int64] | None = None  # (N,) in which run an origin's forecast is
+    step: npt.NDArray[np.int64] | None = None  # (N,) and in which of the run's last S steps
+
+    def forecasts(self, raw: Any, pipeline: Pipeline) -> F64:
+        """Forecasts (N, H) in original units from the network's output, (runs, S, H) or (N, H)."""
+        return pipeline.invert(raw[self.row, self.step] if raw.ndim == 3 else raw, self.part)
+
+
+def _validation(part: WindowSet, supervision: str) -> _Validation:
+    """Windows for validation during training.
+
+    A network that gives every step needs no window for each origin: a run of lookback - 1 + c steps holds the
+    forecasts of c origins, each with at least `lookback` rows before it. That is up to `lookback` times
+    less work, with forecasts that differ little (they know up to c - 1 rows more). The scores shown at the
+    end of a run are those of exact windows.
+    """
+    if supervision != "every":
+        return _Validation(as_windows(part), part)
+    low, high = int(part.origins[0]), int(part.origins[-1])
+    count = high - low + 1
+    each = min(count, max(-(-count // _RUNS), 1))
+    length = part.lookback - 1 + each
+    first = np.minimum(
+        np.arange(low, high + 1, each), high + 1 - each
+    )  # the last run may overlap its neighbour
+    starts = first - (part.lookback - 1)
+    offset = int(part.target_starts[0] - part.starts[0])
+    windows = Windows(part.inputs, starts, length, part.targets, starts + offset, part.target_step)
+    if each == 1:
+        return _Validation(as_windows(part), part)
+    row = np.minimum((part.origins - low) // each, len(first) - 1)
+    return _Validation(windows, part, each, row, part.origins - first[row])
+
+
+class Objective:
+    """Trains trials on one fold; every method may be called from several threads.
+
+    A trial's state is kept in `states`, so that a job with `start_epoch` above 0 goes on where it paused.
+    """
+
+    def __init__(
+        self,
+        series: Series,
+        fold: Fold,
+        *,
+        horizon: int,
+        seed: int,
+        states: StateStore,
+        stop: StopFlag,
+    ) -> None:
+        self.series = series
+        self.fold = fold
+        self.horizon = horizon
+        self.seed = seed
+        self.states = states
+        self.stop = stop
+        self.deadline: float | None = None
+        self._lock = threading.Lock()
+        self._pipelines: OrderedDict[PipelineConfig, tuple[Pipeline, _Validation]] = OrderedDict()
+
+    def go_on(self, deadline: float | None) -> None:
+        """After a stop: allow training again, until `deadline` on the monotonic clock (None: without end)."""
+        self.stop = StopFlag()
+        self.deadline = deadline
+
+    def recipe(self, setting: dict[str, Any]) -> Recipe:
+        """The setting, resolved for this series."""
+        return recipe(setting, self.series.season)
+
+    def prepared(self, chosen: Recipe) -> tuple[Pipeline, _Validation]:
+        """Pipeline fitted on the fold's training rows, and the validation windows; the latest are kept."""
+        config = chosen.pipeline(self.horizon)
+        with self._lock:
+            if config in self._pipelines:
+                self._pipelines.move_to_end(config)
+                return self._pipelines[config]
+        pipeline = fit_pipeline(self.series, self.fold.train, config)
+        made = pipeline, _validation(pipeline.windows(self.fold.validation), config.supervision)
+        with self._lock:
+            self._pipelines[config] = made
+            while len(self._pipelines) > _KEPT_PIPELINES:
+                self._pipelines.popitem(last=False)
+        return made
+
+    def run(self, job: Any, report: Callable[[int, float], bool]) -> Outcome:
+        """Train one job; `report(epoch, error)` takes each epoch's error and says whether to stop."""
+        began = time.monotonic()
+        chosen = self.recipe(job.params)
+        pipeline, validation = self.prepared(chosen)
+        windows = as_windows(pipeline.windows(self.fold.train, chosen.stride))
+        pruned = False
+
+        def score(raw: Any) -> float:
+            return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
+
+        def on_epoch(epoch: int, logs: dict[str, float]) -> bool:
+            nonlocal pruned
+            value = logs.get("val_score", float("nan"))
+            pruned = bool(np.isfinite(value) and report(epoch, float(value)))
+            return pruned
+
+        result = train(
+            chosen.model(pipeline.channels, self.horizon),
+            chosen.train,
+            windows,
+            validation=validation.windows,
+            state=self.states.get(job.number) if job.start_epoch > 0 else None,
+            seed=training_seed(self.seed, job.number),
+            until_epoch=min(job.stop_epoch, chosen.train.epochs),
+            stop=self.stop,
+            deadline=self.deadline,
+            score=score,
+            score_steps=validation.steps,
+            on_epoch=on_epoch,
+            schedule=chosen.schedule,
+        )
+        return self._outcome(job, result, pruned, time.monotonic() - began)
+
+    def _outcome(self, job: Any, result: TrainResult, pruned: bool, seconds: float) -> Outcome:
+        state = result.state
+        if result.status is Status.DIVERGED:
+            self.states.drop(job.number)
+            return Outcome("diverged", None, state.epoch, "the loss is not finite", seconds)
+        self.states.put(job.number, state)
+        value = float(state.best_value) if state.best_epoch > 0 else None
+        if value is None or not np.isfinite(value):
+            reason = "no epoch was finished" if state.epoch == 0 else "the validation error is not finite"
+            status = "interrupted" if state.epoch == 0 else "diverged"
+            return Outcome(status, None, state.epoch, reason, seconds)
+        status = "pruned" if pruned else _STATUS[result.status]
+        if result.status is Status.EARLY:
+            status = "early"
+        return Outcome(status, value, state.epoch, None, seconds)
+
+    def fitted(self, number: int, setting: dict[str, Any]) -> Fitted | None:
+        """The trial's network with its best weights, as trained in the search; None if it has none."""
+        state: TrainState | None = self.states.get(number)
+        if state is None or state.best_weights is None:
+            return None
+        chosen = self.recipe(setting)
+        pipeline, _ = self.prepared(chosen)
+        return Fitted(pipeline, chosen.model(pipeline.channels, self.horizon), state.best_weights)
+
+
+def fit_member(
+    series: Series,
+    rows: range,
+    chosen: Recipe,
+    *,
+    horizon: int,
+    epochs: int,
+    seed: int,
+    stop: StopFlag,
+    deadline: float | None = None,
+) -> Fitted | None:
+    """Train a setting from scratch on `rows` for `epochs`, without validation; None if it did not finish.
+
+    The learning rate runs through its whole decay within these epochs.
+    """
+    began = time.monotonic()
+    pipeline = fit_pipeline(series, rows, chosen.pipeline(horizon))
+    windows = as_windows(pipeline.windows(rows, chosen.stride))
+    model = chosen.model(pipeline.channels, horizon)
+    config = replace(chosen.train, epochs=epochs, patience=None, restore_best_weights=False)
+    result = train(
+        model,
+        config,
+        windows,
+        seed=seed,
+        stop=stop,
+        deadline=deadline,
+        schedule=chosen.schedule_over(epochs),
+    )
+    if result.status is not Status.FINISHED:
+        return None
+    return Fitted(pipeline, model, result.weights, time.monotonic() - began)
+
+
+def _mae(forecast: F64, actual: F64) -> float:
+    return float(np.nanmean(np.abs(forecast - actual)))

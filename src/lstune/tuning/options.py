@@ -1,0 +1,68 @@
+"""What the caller asked of a run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lstune.errors import UserError, explain
+
+__all__ = ["DEFAULT_BUDGET", "TuneOptions", "default_workers"]
+
+DEFAULT_BUDGET = 60.0  # seconds, when neither trials nor budget are given
+
+
+def default_workers() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to search and what to forecast.
+
+    horizon: H, rows forecast at once.  method: a name of `lstune.search.METHODS`.  scheduler: None takes the
+    method's own.  trials: most trials, None for no limit.  budget: seconds from start to written result, None
+    for no limit (60 s when trials is None too).  test_fraction, validation_fraction: shares of the rows.
+    workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
+    """
+
+    horizon: int = 1
+    method: str = "tpe"
+    scheduler: str | None = None
+    trials: int | None = None
+    budget: float | None = None
+    test_fraction: float = 0.15
+    validation_fraction: float = 0.15
+    seed: int = 0
+    workers: int | None = None
+    ensemble: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is None and name in ("trials", "workers"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UserError(explain(f"{name} must be a whole number of {least} or more", value))
+        if self.budget is not None and not 0 < self.budget < float("inf"):
+            raise UserError(explain("budget must be a number of seconds above zero", self.budget))
+
+    @property
+    def limit(self) -> float | None:
+        """The budget in force: 60 s when nothing else would ever end the search."""
+        if self.budget is None and self.trials is None and self.method not in ("manual", "grid"):
+            return DEFAULT_BUDGET
+        return self.budget
+
+    @property
+    def threads(self) -> int:
+        """The number of trials at once."""
+        return self.workers or default_workers()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `TuneOptions(**data)` reads it back."""
+        return asdict(self)

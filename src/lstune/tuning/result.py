@@ -1,0 +1,158 @@
+"""The one look at the test tail, and result.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.evaluation import (
+    Intervals,
+    Verdict,
+    baseline_forecasts,
+    judge,
+    mase_scale,
+    measure,
+)
+from lstune.forecaster import Forecaster, forecast_at
+from lstune.search import TrialRecord, TrialState
+from lstune.series import Series, Split
+from lstune.tuning.options import TuneOptions
+
+__all__ = ["RESULT_SCHEMA", "Scored", "build_result", "score_test"]
+
+F64 = npt.NDArray[np.float64]
+RESULT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Forecasts of the test tail (N, H), truth and baselines on the same rows, and the verdict.
+
+    `origins` (N,) are the last rows that each forecast knew. `coverage` maps a level's name to the share of
+    the truth inside its interval.
+    """
+
+    origins: npt.NDArray[np.int64]
+    actual: F64
+    forecasts: F64
+    baselines: dict[str, F64]
+    verdict: Verdict
+    scale: float
+    coverage: dict[str, float]
+
+
+def score_test(forecaster: Forecaster, series: Series, split: Split, seed: int) -> Scored:
+    """Meet the test tail, once: forecasts from true lags, with nothing fitted on any of its rows."""
+    forecasts, actual, origins = forecast_at(forecaster, series, split.test)
+    horizon = forecaster.horizon
+    baselines = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x74657374]))
+    verdict = judge(actual, forecasts, baselines, horizon=horizon, rng=rng)
+    if not forecaster.members:
+        text = "no skill over naive: use the naive forecast (no setting beat it on the validation rows)"
+        verdict = replace(verdict, has_skill=False, text=text)
+    before = series.values[: split.test.start]
+    return Scored(
+        origins,
+        actual,
+        forecasts,
+        baselines,
+        verdict,
+        mase_scale(before, series.season),
+        _coverage(forecaster.intervals, forecasts, actual),
+    )
+
+
+def _coverage(intervals: Intervals | None, forecasts: F64, actual: F64) -> dict[str, float]:
+    if intervals is None:
+        return {}
+    return {
+        f"{100 * level:g}": measure("coverage", actual, low, upper=high)
+        for level, (low, high) in intervals.around(forecasts).items()
+    }
+
+
+def _errors(forecasts: F64, actual: F64) -> dict[str, float]:
+    return {name: measure(name, actual, forecasts) for name in ("mae", "rmse")}
+
+
+def build_result(
+    *,
+    series: Series,
+    options: TuneOptions,
+    trials: Sequence[TrialRecord],
+    seconds: Mapping[str, float],
+    best: Mapping[str, Any],
+    validation: tuple[F64, F64],
+    scored: Scored,
+    forecaster: Forecaster,
+) -> dict[str, Any]:
+    """The content of result.json. `validation` holds forecasts and truth of the validation rows.
+
+    The keys of schema 1 keep their meaning for good; later versions of lstune may add keys.
+    """
+    states = Counter(trial.state for trial in trials)
+    first, last = series.timestamps[0], series.timestamps[-1]
+    verdict = scored.verdict
+    return {
+        "schema": RESULT_SCHEMA,
+        "series": {
+            "rows": len(series),
+            "freq": series.freq,
+            "target": series.target,
+            "start": _stamp(first),
+            "end": _stamp(last),
+            "season": series.season,
+            "fingerprint": series.fingerprint,
+        },
+        "method": options.method,
+        "seed": options.seed,
+        "horizon": options.horizon,
+        "trials": {
+            "complete": states[TrialState.COMPLETE],
+            "pruned": states[TrialState.PRUNED] + states[TrialState.PAUSED],
+            "failed": states[TrialState.DIVERGED] + states[TrialState.FAILED],
+        },
+        "seconds": dict(seconds),
+        "best": dict(best),
+        "validation": _errors(*validation),
+        "test": {
+            "rows": len(scored.origins),
+            **_errors(scored.forecasts, scored.actual),
+            "mase": measure("mase", scored.actual, scored.forecasts, scale=scored.scale),
+            "coverage": scored.coverage,
+        },
+        "baselines": {name: _errors(f, scored.actual) for name, f in scored.baselines.items()},
+        "verdict": {
+            "baseline": verdict.baseline,
+            "skill": verdict.skill,
+            "p_value": verdict.p_value,
+            "interval": list(verdict.interval),
+            "text": verdict.text,
+        },
+        "forecaster": {
+            "networks": len(forecaster.members),
+            "settings": _settings(forecaster),
+            "naive_share": forecaster.naive_share,
+        },
+    }
+
+
+def _settings(forecaster: Forecaster) -> list[dict[str, Any]]:
+    """The different settings in the mixture with their shares, the largest first."""
+    shares: dict[str, float] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    for member in forecaster.members:
+        key = repr(sorted(member.setting.items()))
+        shares[key] = shares.get(key, 0.0) + member.share
+        settings[key] = member.setting
+    return [{"share": shares[key], **settings[key]} for key in sorted(shares, key=lambda key: -shares[key])]
+
+
+def _stamp(stamp: Any) -> str:
+    return stamp.isoformat() if hasattr(stamp, "isoformat") else str(stamp)

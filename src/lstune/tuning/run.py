@@ -1,0 +1,147 @@
+"""The front door: `tune` a series, `load` a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstune.errors import UserError, explain
+from lstune.forecaster import Forecaster, load_forecaster
+from lstune.search import Space
+from lstune.series import Series, read_series
+from lstune.tuning.clock import parse_duration
+from lstune.tuning.folder import RunFolder, default_folder
+from lstune.tuning.options import TuneOptions
+from lstune.tuning.progress import Progress, Silent
+from lstune.tuning.work import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Run", "load", "open_series", "tune"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and result.json's content."""
+
+    path: Path
+    result: dict[str, Any]
+
+    @cached_property
+    def forecaster(self) -> Forecaster:
+        """The saved forecaster, fitted on all rows."""
+        return load_forecaster(RunFolder(self.path).model)
+
+    def predict(self, steps: int | None = None, data: Any = None) -> pd.DataFrame:
+        """Forecast coming rows; see `Forecaster.predict`."""
+        return self.forecaster.predict(steps, data)
+
+    @property
+    def verdict(self) -> str:
+        """What the model is worth, in one sentence."""
+        return str(self.result["verdict"]["text"])
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """trials.csv as a DataFrame."""
+        import pandas as pd
+
+        return pd.read_csv(RunFolder(self.path).trials)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.verdict})"
+
+
+def load(path: str | Path) -> Run:
+    """Open the folder of a finished run. Raises RunError if it is none."""
+    folder = RunFolder(path)
+    return Run(folder.path, folder.read_json("result"))
+
+
+def tune(
+    data: Any,
+    *,
+    target: str | None = None,
+    timestamp: str | None = None,
+    features: Sequence[str] | str = (),
+    horizon: int = 1,
+    method: str = "tpe",
+    scheduler: str | None = None,
+    trials: int | None = None,
+    budget: float | str | None = None,
+    test_fraction: float = 0.15,
+    validation_fraction: float = 0.15,
+    seed: int = 0,
+    space: Space | Mapping[str, Any] | str | Path | None = None,
+    workers: int | None = None,
+    ensemble: bool = True,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    started: float | None = None,
+) -> Run:
+    """Find the best LSTM for a series, say what it is worth, and forecast.
+
+    Arguments:
+        data: path (CSV, Parquet), DataFrame, pandas Series, array, Series, or the name of a shipped dataset.
+        target, timestamp, features: columns, as `read_series` takes them.
+        horizon: rows forecast at once.
+        method: sampler and scheduler by one name ("tpe", "random", ...); `scheduler` replaces the latter.
+        trials, budget: where the search ends; a budget ("60s", "10m", seconds) covers everything from start
+            to written result. 60 s if neither is given.
+        test_fraction, validation_fraction: shares of the rows for the test tail and for validation.
+        space: changes to the default search space: a mapping of names to values, lists or parameters, or a
+            TOML or JSON file of it; a Space is taken as it is.
+        workers: trials at once; one for each core if None.
+        ensemble: whether several settings and the naive forecast may be mixed.
+        out: the run's folder, which must not hold a run yet; runs/NAME-DATE-TIME if None.
+        progress: a display.  started: when the budget's clock began (`time.monotonic()`), now if None.
+
+    Returns the Run. Raises UserError for what the caller can mend, StudyError if no trial succeeded. Ctrl-C
+    ends the search and finishes with what was found; a second one aborts.
+    """
+    began = time.monotonic() if started is None else started
+    options = TuneOptions(
+        horizon=horizon,
+        method=method,
+        scheduler=scheduler,
+        trials=trials,
+        budget=None if budget is None else parse_duration(budget),
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        workers=workers,
+        ensemble=ensemble,
+    )
+    shown = progress or Silent()
+    try:
+        reading = {"target": target, "timestamp": timestamp, "features": features}
+        series = open_series(data, **reading)
+        folder = RunFolder(out if out is not None else default_folder(series.name))
+        Work(series, options, space, reading, shown, began).run(folder)
+        return load(folder.path)
+    finally:
+        shown.close()
+
+
+def open_series(data: Any, **reading: Any) -> Series:
+    """A Series from whatever `tune` takes; a name that is no file is looked up among the shipped datasets."""
+    if isinstance(data, str) and not Path(data).expanduser().exists():
+        from lstune import datasets
+
+        if data in datasets.list_datasets():
+            chosen = {key: value for key, value in reading.items() if value}
+            return datasets.load(data, **chosen)
+        if "/" not in data and "." not in data:
+            raise UserError(
+                explain(
+                    "The series must be a file or the name of a shipped dataset",
+                    data,
+                    f"Give a path, or one of: {', '.join(datasets.list_datasets())}",
+                )
+            )
+    return read_series(data, **reading)

@@ -1,0 +1,382 @@
+"""The steps of a run, from the series to the written result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstune._version import __version__
+from lstune.engine import StopFlag
+from lstune.evaluation import BASELINES, baseline_forecasts, conformal
+from lstune.forecaster import Forecaster, save_forecaster
+from lstune.search import Space, Study, TrialRecord, method_parts
+from lstune.search.space import snap_setting
+from lstune.search.storage import open_storage
+from lstune.series import (
+    Series,
+    Split,
+    allowed_transforms,
+    save_series,
+    scored_origins,
+    split_series,
+    take_rows,
+)
+from lstune.tuning.board import StudyBoard, check_any_success
+from lstune.tuning.clock import Budget
+from lstune.tuning.defaults import Nature, default_space, first_settings, largest_lookback
+from lstune.tuning.executors import EXECUTORS
+from lstune.tuning.finish import (
+    CANDIDATES,
+    MEMBERS,
+    Mixture,
+    Reserve,
+    as_members,
+    choose_mixture,
+    complete_finalists,
+    finalists,
+    load_candidates,
+    retrain,
+)
+from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, write_atomic
+from lstune.tuning.objective import Objective
+from lstune.tuning.options import TuneOptions
+from lstune.tuning.progress import Progress
+from lstune.tuning.result import Scored, build_result, score_test
+from lstune.tuning.settings import HYPERPARAMETERS, check_names
+from lstune.tuning.states import StateStore
+
+__all__ = ["Work", "build_space"]
+
+
+def build_space(
+    changes: Space | Mapping[str, Any] | str | Path | None, nature: Nature
+) -> tuple[Space, list[dict[str, Any]]]:
+    """The search space with the caller's changes, and the settings to try first."""
+    if isinstance(changes, Space):
+        space = changes
+    else:
+        if isinstance(changes, (str, Path)):
+            from lstune.search.space import load_tables
+
+            changes = load_tables(changes)
+        check_names(changes or {})
+        space = default_space(nature).replace(changes or {})
+    check_names(space)
+    settings = [snap_setting(space, setting) for setting in first_settings(space, nature)]
+    unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
+    return space, unique
+
+
+class Work:
+    """One run under way; its steps are methods in the order of `run`."""
+
+    def __init__(
+        self,
+        series: Series,
+        options: TuneOptions,
+        space: Any,
+        reading: dict[str, Any],
+        progress: Progress,
+        began: float,
+    ) -> None:
+        self.series = series
+        self.options = options
+        self.reading = reading
+        self.progress = progress
+        self.budget = Budget(options.limit, began)
+        self.space, self.first = self._space(space)
+        self.split = self._split()
+        sampler, scheduler = method_parts(options.method)
+        # A single setting has no rivals to be halved against.
+        self.sampler = sampler
+        self.scheduler = options.scheduler or ("none" if sampler == "manual" else scheduler)
+
+    def run(self, folder: RunFolder) -> None:
+        """Everything from the search to the written result, in `folder`."""
+        for note in self.series.notes:
+            self.progress.note(note)
+        folder.create()
+        folder.acquire()
+        try:
+            folder.write_json("settings", self._settings())
+            save_series(self.series, folder.series)
+            self._go(folder)
+        finally:
+            folder.release()
+
+    def _go(self, folder: RunFolder) -> None:
+        self._warm_up()
+        objective = Objective(
+            self.series,
+            self.split.folds[-1],
+            horizon=self.options.horizon,
+            seed=self.options.seed,
+            states=StateStore(folder.states),
+            stop=StopFlag(),
+        )
+        study = self._study(folder)
+        board = StudyBoard(study, folder, self.space.order)
+        reserve = Reserve(self.split, self.max_epochs, self._members(), self.options.threads, self.budget)
+        self._search(objective, board, reserve)
+        searched = self.budget.spent()
+        check_any_success(study.trials)
+        mixture = self._finalists(objective, study.trials)
+        tested, fitted = self._train(objective, study, board, reserve, mixture)
+        self.progress.stage("Scoring the test tail")
+        scored = score_test(tested, self.series, self.split, self.options.seed)
+        self._write(folder, study.trials, searched, mixture, scored, fitted)
+
+    # ---- before the search ---------------------------------------------------------------------------
+
+    def _space(self, changes: Any) -> tuple[Space, list[dict[str, Any]]]:
+        options, series = self.options, self.series
+        share = 1.0 - options.test_fraction - options.validation_fraction
+        nature = Nature(
+            rows=max(1, int(len(series) * share)),
+            season=series.season if series.seasonal else 1,
+            positive="log_difference" in allowed_transforms(series.values),
+            horizon=options.horizon,
+            dated=series.has_timestamps,
+        )
+        return build_space(changes, nature)
+
+    def _split(self) -> Split:
+        options = self.options
+        # Differences and lags need rows before the first window.
+        longest = largest_lookback(self.space) + self._rows_before()
+        return split_series(
+            self.series,
+            test_fraction=options.test_fraction,
+            validation_fraction=options.validation_fraction,
+            max_lookback=longest,
+            horizon=options.horizon,
+        )
+
+    def _rows_before(self) -> int:
+        transforms = self.space["transform"].values() if "transform" in self.space else []
+        return self.series.season if "seasonal_difference" in transforms else 1
+
+    @property
+    def max_epochs(self) -> int:
+        """The most epochs that a trial of the space may train."""
+        if "epochs" not in self.space:
+            return int(HYPERPARAMETERS["epochs"].default)
+        param = self.space["epochs"]
+        return int(getattr(param, "high", None) or max(param.values()))  # type: ignore[type-var, arg-type]
+
+    def _members(self) -> int:
+        return MEMBERS if self.options.ensemble and self.sampler != "manual" else 1
+
+    def _settings(self) -> dict[str, Any]:
+        reading = {key: list(v) if isinstance(v, tuple) else v for key, v in self.reading.items()}
+        return {
+            "schema": SETTINGS_SCHEMA,
+            "lstune": __version__,
+            "options": self.options.to_dict(),
+            "reading": reading,
+            "series": {"name": self.series.name, "fingerprint": self.series.fingerprint},
+            "notes": list(self.series.notes),
+            "space": self.space.to_dict(),
+        }
+
+    def _warm_up(self) -> None:
+        from lstune.engine.warmup import warm_up
+
+        warm_up()
+
+    def _study(self, folder: RunFolder) -> Study:
+        return Study(
+            self.space,
+            sampler=self.sampler,
+            scheduler=self.scheduler,
+            max_epochs=self.max_epochs,
+            min_epochs=min(self.max_epochs, 5),
+            seed=self.options.seed,
+            n_trials=self.options.trials,
+            settings=[] if self.sampler == "grid" else self.first[: 1 if self.sampler == "manual" else None],
+            storage=open_storage(folder.journal),
+        )
+
+    # ---- the search ----------------------------------------------------------------------------------
+
+    def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve) -> None:
+        self.progress.stage("Searching")
+        naive = self._validation_naive(objective)
+        wait = _Wait()
+
+        def should_stop() -> bool:
+            if self.budget.seconds is None:
+                return False
+            if wait.due():  # the estimate looks at all trials: not at every tick
+                wait.keep = reserve.seconds(board.study.trials, board.epoch_seconds)
+            return self.budget.left() <= wait.keep
+
+        def tick() -> None:
+            left = None if self.budget.seconds is None else self.budget.left()
+            self.progress.show(board.snapshot(naive, lambda: (self.budget.spent(), left)))
+
+        interrupted = EXECUTORS["threads"](
+            board,
+            objective.run,
+            workers=self.options.threads,
+            should_stop=should_stop,
+            halt=objective.stop.set,
+            tick=tick,
+        )
+        tick()
+        if interrupted:
+            self.progress.note("Interrupted: finishing with what was found (Ctrl-C again to abort).")
+
+    def _validation_naive(self, objective: Objective) -> float:
+        naive, actual = self._validation_rows(objective)
+        return float(np.abs(naive - actual).mean())
+
+    def _validation_rows(self, objective: Objective) -> tuple[Any, Any]:
+        """The naive forecast and the truth (V, H) on the validation rows."""
+        horizon = self.options.horizon
+        origins = scored_origins(self.series, objective.fold.validation, horizon)
+        naive = baseline_forecasts(self.series.values, origins, horizon=horizon)["naive"]
+        return naive, self.series.values[origins[:, None] + np.arange(1, horizon + 1)]
+
+    # ---- after the search ----------------------------------------------------------------------------
+
+    def _finalists(self, objective: Objective, trials: list[TrialRecord]) -> Mixture:
+        self.progress.stage("Training the finalists to the end")
+        workers = self.options.threads
+        left = self.budget.left()
+        objective.go_on(time.monotonic() + 0.4 * left if self.budget.seconds is not None else None)
+        chosen = finalists(trials, CANDIDATES)
+        complete_finalists(objective, chosen[: self._members()], workers)
+        candidates = load_candidates(objective, chosen, workers)
+        if not candidates:
+            check_any_success([])
+        naive, actual = self._validation_rows(objective)
+        return choose_mixture(
+            candidates,
+            naive,
+            actual,
+            horizon=self.options.horizon,
+            ensemble=self._members() > 1,
+            most=self._members(),
+        )
+
+    def _train(
+        self, objective: Objective, study: Study, board: StudyBoard, reserve: Reserve, mixture: Mixture
+    ) -> tuple[Forecaster, Forecaster]:
+        """The forecaster that meets the test tail and the one for the coming rows."""
+        self.progress.stage("Training on more rows")
+        intervals = conformal(mixture.actual - mixture.forecasts)
+        repeats = reserve.repeats(study.trials, board.epoch_seconds, self.budget.left())
+        members = as_members(mixture)
+        made = []
+        for rows, share in ((self.split.development, 0.5), (range(len(self.series)), 1.0)):
+            left = self.budget.left() - Reserve.FIXED * 0.7
+            limit = time.monotonic() + max(0.0, share * left) if self.budget.seconds is not None else None
+            members = retrain(
+                self.series,
+                rows,
+                mixture,
+                objective,
+                fallback=members,
+                repeats=repeats,
+                workers=self.options.threads,
+                stop=objective.stop,
+                deadline=limit,
+            )
+            made.append(self._forecaster(members, mixture, intervals))
+            members = _first_of_each(members, mixture)
+        return made[0], made[1]
+
+    def _forecaster(self, members: list[Any], mixture: Mixture, intervals: Any) -> Forecaster:
+        longest = max((member.pipeline.rows_needed for member in members), default=1)
+        kept = max(longest + self.options.horizon, 2 * self.series.season, 64)
+        history = take_rows(self.series, -min(kept, len(self.series)))
+        return Forecaster(
+            tuple(replace(member, pipeline=replace(member.pipeline, series=None)) for member in members),
+            self.options.horizon,
+            history,
+            mixture.naive_share,
+            intervals,
+            {**self.reading, "target": self.series.target, "features": list(self.series.feature_names)},
+            {"series": self.series.name},
+        )
+
+    def _write(
+        self,
+        folder: RunFolder,
+        trials: list[TrialRecord],
+        searched: float,
+        mixture: Mixture,
+        scored: Scored,
+        forecaster: Forecaster,
+    ) -> None:
+        self.progress.stage("Writing")
+        save_forecaster(forecaster, folder.model)
+        forecast = forecaster.predict()
+        write_atomic(folder.forecast, forecast.to_csv())
+        best = mixture.candidates[0].setting if mixture.candidates else finalists(trials, 1)[0].params
+        result = build_result(
+            series=self.series,
+            options=self.options,
+            trials=trials,
+            seconds={
+                "search": searched,
+                "refit": self.budget.spent() - searched,
+                "total": self.budget.spent(),
+            },
+            best=best,
+            validation=(mixture.forecasts, mixture.actual),
+            scored=scored,
+            forecaster=forecaster,
+        )
+        _draw(folder, self.series, scored, forecast)
+        result["seconds"]["total"] = self.budget.spent()
+        folder.write_json("result", result)
+
+
+def _draw(folder: RunFolder, series: Series, scored: Scored, forecast: Any) -> None:
+    from lstune.report.plot import collect_forecast_plot, forecast_html
+
+    verdict = scored.verdict
+    plot = collect_forecast_plot(
+        series,
+        scored.origins,
+        scored.forecasts,
+        scored.baselines[verdict.baseline],
+        BASELINES[verdict.baseline].label,
+        forecast,
+        verdict.text,
+    )
+    write_atomic(folder.plot, forecast_html(plot))
+
+
+def _first_of_each(members: list[Any], mixture: Mixture) -> list[Any]:
+    """One member for each candidate, to fall back on."""
+    first = []
+    for candidate in mixture.candidates:
+        first.append(next(member for member in members if member.setting == candidate.setting))
+    return first
+
+
+class _Wait:
+    """The seconds to keep for the finish, renewed twice a second; a guess until the first trial has ended."""
+
+    def __init__(self) -> None:
+        self.keep = 3.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def due(self) -> bool:
+        """Whether to renew now."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next:
+                return False
+            self._next = now + 0.5
+            return True
