@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED
 from lstune.engine.config import ACTIVATIONS, RECURRENT_ACTIVATIONS
-from lstune.engine.simd import WIDTH, Lanes, emit_loop, pointer, where
+from lstune.engine.simd import WIDTH, emit_cases, emit_loop, pointer, shared_function, where
 
 __all__ = ["activate", "activation_slope", "cell_backward", "cell_forward"]
 
@@ -117,19 +117,6 @@ def _backward_body(slope: _Unary, recurrent_slope: _Unary) -> Callable[..., tupl
     return body
 
 
-def _emit_cases(builder: ir.IRBuilder, code: ir.Value, count: int, emit: Callable[[int], None]) -> None:
-    """A jump table: run `emit(k)`'s code where `code` is k."""
-    end = builder.function.append_basic_block("cases.end")
-    switch = builder.switch(code, end)
-    for case in range(count):
-        block = builder.function.append_basic_block("case")
-        switch.add_case(ir.Constant(code.type, case), block)
-        builder.position_at_end(block)
-        emit(case)
-        builder.branch(end)
-    builder.position_at_end(end)
-
-
 def _pair(case: int) -> tuple[str, str]:
     return ACTIVATIONS[case // len(RECURRENT_ACTIVATIONS)], RECURRENT_ACTIVATIONS[case % len(RECURRENT_ACTIVATIONS)]
 
@@ -137,68 +124,132 @@ def _pair(case: int) -> tuple[str, str]:
 _PAIRS = len(ACTIVATIONS) * len(RECURRENT_ACTIVATIONS)
 
 
+_I64 = ir.IntType(64)
+_FLOATS = ir.FloatType().as_pointer()
+_STEP = ir.Constant(_I64, WIDTH)
+
+
 def _gate_addresses(builder: ir.IRBuilder, base: ir.Value, panel: ir.Value) -> list[tuple[ir.Value, ir.Value]]:
     """(address, step between unit blocks) of i, f, g, o, when panels lie `panel` floats apart."""
-    lane = ir.Constant(panel.type, WIDTH)
-    two_panels = builder.mul(panel, ir.Constant(panel.type, 2))
+    two_panels = builder.mul(panel, ir.Constant(_I64, 2))
     second = builder.gep(base, [panel])
-    starts = [base, builder.gep(base, [lane]), second, builder.gep(second, [lane])]
+    starts = [base, builder.gep(base, [_STEP]), second, builder.gep(second, [_STEP])]
     return [(start, two_panels) for start in starts]
 
 
+def _emit_cell_forward(module: ir.Module) -> ir.Function:
+    function, builder = shared_function(module, "lstune_cell_forward", [_I64] * 3 + [_FLOATS] * 6)
+    if builder is None:
+        return function
+    code, count, panel, z, *rows = function.args
+    gates = _gate_addresses(builder, z, panel)
+    before, *outputs = [(row, _STEP) for row in rows]
+
+    def emit(pair: int) -> None:
+        activation, recurrent = _pair(pair)
+        body = _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])
+        emit_loop(builder, count, [*gates, before], [*gates, *outputs], body)
+
+    emit_cases(builder, code, _PAIRS, emit)
+    builder.ret_void()
+    return function
+
+
+def _emit_cell_backward(module: ir.Module) -> ir.Function:
+    function, builder = shared_function(module, "lstune_cell_backward", [_I64] * 3 + [_FLOATS] * 7)
+    if builder is None:
+        return function
+    code, count, panel, z, *rows, dz = function.args
+    gates = _gate_addresses(builder, z, panel)
+    inputs = [(row, _STEP) for row in rows]
+    four = ir.Constant(_I64, 4 * WIDTH)
+    flats = [(builder.gep(dz, [ir.Constant(_I64, k * WIDTH)]), four) for k in range(4)]
+
+    def emit(pair: int) -> None:
+        activation, recurrent = _pair(pair)
+        body = _backward_body(_TABLE[activation][1], _TABLE[recurrent][1])
+        emit_loop(builder, count, [*gates, *inputs], [*gates, *flats, inputs[-1]], body)
+
+    emit_cases(builder, code, _PAIRS, emit)
+    builder.ret_void()
+    return function
+
+
+def _emit_activate(module: ir.Module) -> ir.Function:
+    function, builder = shared_function(module, "lstune_activate", [_I64] * 2 + [_FLOATS])
+    if builder is None:
+        return function
+    code, count, row = function.args
+
+    def emit(which: int) -> None:
+        activation = _TABLE[ACTIVATIONS[which]][0]
+        emit_loop(builder, count, [(row, _STEP)], [(row, _STEP)], lambda x: (activation(x),))
+
+    emit_cases(builder, code, len(ACTIVATIONS), emit)
+    builder.ret_void()
+    return function
+
+
+def _emit_activation_slope(module: ir.Module) -> ir.Function:
+    function, builder = shared_function(module, "lstune_activation_slope", [_I64] * 2 + [_FLOATS] * 2)
+    if builder is None:
+        return function
+    code, count, outputs, slopes = function.args
+
+    def emit(which: int) -> None:
+        slope = _TABLE[ACTIVATIONS[which]][1]
+        pairs = [(outputs, _STEP), (slopes, _STEP)]
+        emit_loop(builder, count, pairs, pairs[1:], lambda y, dy: (dy * slope(y),))
+
+    emit_cases(builder, code, len(ACTIVATIONS), emit)
+    builder.ret_void()
+    return function
+
+
+def _call_shared(
+    context: Any, builder: ir.IRBuilder, ws_type: Any, arguments: Any, function: ir.Function, numbers: int
+) -> Any:
+    """Call with the first `numbers` arguments after the workspace as they are, the rest as addresses in it."""
+    ws, *values = arguments
+    places = [pointer(context, builder, ws_type, ws, at) for at in values[numbers:]]
+    builder.call(function, [*values[:numbers], *places])
+    return context.get_dummy_value()
+
+
 @intrinsic
-def _cell_forward_ir(typing_context, ws, code, blocks, z, panel, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
-    signature = types.void(ws, *[types.int64] * 9)
-
+def _cell_forward_ir(typing_context, ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
     def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-        buffer, case, count, z_at, panel_step, *rows = arguments
-        step = ir.Constant(count.type, WIDTH)
+        function = _emit_cell_forward(builder.module)
+        return _call_shared(context, builder, sig.args[0], arguments, function, 3)
 
-        def at(offset: ir.Value) -> ir.Value:
-            return pointer(context, builder, sig.args[0], buffer, offset)
-
-        gates = _gate_addresses(builder, at(z_at), panel_step)
-        before, now, squash, out, out_next = [(at(row), step) for row in rows]
-
-        def emit(pair: int) -> None:
-            activation, recurrent = _pair(pair)
-            body = _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])
-            emit_loop(builder, count, [*gates, before], [*gates, now, squash, out, out_next], body)
-
-        _emit_cases(builder, case, _PAIRS, emit)
-        return context.get_dummy_value()
-
-    return signature, generate
+    return types.void(ws, *[types.int64] * 9), generate
 
 
 @intrinsic
 def _cell_backward_ir(  # type: ignore[no-untyped-def]
-    typing_context, ws, code, blocks, z, panel, c_before, squashed, dh_next, dh_above, dc, dz
+    typing_context, ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz
 ):
-    signature = types.void(ws, *[types.int64] * 10)
-
     def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-        buffer, case, count, z_at, panel_step, *rows, dz_at = arguments
-        step = ir.Constant(count.type, WIDTH)
-        four = ir.Constant(count.type, 4 * WIDTH)
+        function = _emit_cell_backward(builder.module)
+        return _call_shared(context, builder, sig.args[0], arguments, function, 3)
 
-        def at(offset: ir.Value) -> ir.Value:
-            return pointer(context, builder, sig.args[0], buffer, offset)
+    return types.void(ws, *[types.int64] * 10), generate
 
-        gates = _gate_addresses(builder, at(z_at), panel_step)
-        inputs = [(at(row), step) for row in rows]
-        flat = at(dz_at)
-        flats = [(builder.gep(flat, [ir.Constant(count.type, k * WIDTH)]), four) for k in range(4)]
 
-        def emit(pair: int) -> None:
-            activation, recurrent = _pair(pair)
-            body = _backward_body(_TABLE[activation][1], _TABLE[recurrent][1])
-            emit_loop(builder, count, [*gates, *inputs], [*gates, *flats, inputs[-1]], body)
+@intrinsic
+def _activate_ir(typing_context, ws, code, vectors, at):  # type: ignore[no-untyped-def]
+    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        return _call_shared(context, builder, sig.args[0], arguments, _emit_activate(builder.module), 2)
 
-        _emit_cases(builder, case, _PAIRS, emit)
-        return context.get_dummy_value()
+    return types.void(ws, *[types.int64] * 3), generate
 
-    return signature, generate
+
+@intrinsic
+def _activation_slope_ir(typing_context, ws, code, vectors, y, dy):  # type: ignore[no-untyped-def]
+    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        return _call_shared(context, builder, sig.args[0], arguments, _emit_activation_slope(builder.module), 2)
+
+    return types.void(ws, *[types.int64] * 4), generate
 
 
 def _python_gates(ws: Any, z: int, panel: int, blocks: int) -> list[Any]:
@@ -216,14 +267,14 @@ def _assign(targets: list[Any], values: tuple[Any, ...]) -> None:
         target[...] = value
 
 
-def _cell_forward_python(ws, code, blocks, z, panel, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
+def _cell_forward_python(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
     activation, recurrent = _pair(code)
     gates = _python_gates(ws, z, panel, blocks)
     before, *outputs = _python_rows(ws, blocks, c_before, c, squashed, h, h_next)
     _assign([*gates, *outputs], _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])(*gates, before))
 
 
-def _cell_backward_python(ws, code, blocks, z, panel, c_before, squashed, dh_next, dh_above, dc, dz):  # type: ignore[no-untyped-def]
+def _cell_backward_python(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz):  # type: ignore[no-untyped-def]
     activation, recurrent = _pair(code)
     gates = _python_gates(ws, z, panel, blocks)
     inputs = _python_rows(ws, blocks, c_before, squashed, dh_next, dh_above, dc)
@@ -234,50 +285,13 @@ def _cell_backward_python(ws, code, blocks, z, panel, c_before, squashed, dh_nex
 
 # One row's step of a layer, in place on the workspace `ws`; all positions are offsets of the row's first value.
 #
-# cell_forward(ws, code, blocks, z, panel, c_before, c, squashed, h, h_next): pre-activations at z become
+# cell_forward(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next): pre-activations at z become
 # gates; writes c, activation(c) and h, h twice (`h_next` is the next step's input row).
-# cell_backward(ws, code, blocks, z, panel, c_before, squashed, dh_next, dh_above, dc, dz): gates at z become
+# cell_backward(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz): gates at z become
 # their gradients, also written in a row at dz as [block][i f g o][WIDTH]; dc goes from step t to t - 1.
 # `code` is activation * 2 + recurrent activation, by their places in config.
 cell_forward = _cell_forward_python if JIT_DISABLED else _cell_forward_ir
 cell_backward = _cell_backward_python if JIT_DISABLED else _cell_backward_ir
-
-
-@intrinsic
-def _activate_ir(typing_context, ws, code, vectors, at):  # type: ignore[no-untyped-def]
-    signature = types.void(ws, *[types.int64] * 3)
-
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-        buffer, case, count, start = arguments
-        row = (pointer(context, builder, sig.args[0], buffer, start), ir.Constant(count.type, WIDTH))
-
-        def emit(which: int) -> None:
-            function = _TABLE[ACTIVATIONS[which]][0]
-            emit_loop(builder, count, [row], [row], lambda x: (function(x),))
-
-        _emit_cases(builder, case, len(ACTIVATIONS), emit)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def _activation_slope_ir(typing_context, ws, code, vectors, y, dy):  # type: ignore[no-untyped-def]
-    signature = types.void(ws, *[types.int64] * 4)
-
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-        buffer, case, count, *starts = arguments
-        step = ir.Constant(count.type, WIDTH)
-        outputs, slopes = [(pointer(context, builder, sig.args[0], buffer, start), step) for start in starts]
-
-        def emit(which: int) -> None:
-            slope = _TABLE[ACTIVATIONS[which]][1]
-            emit_loop(builder, count, [outputs, slopes], [slopes], lambda y, dy: (dy * slope(y),))
-
-        _emit_cases(builder, case, len(ACTIVATIONS), emit)
-        return context.get_dummy_value()
-
-    return signature, generate
 
 
 def _activate_python(ws, code, vectors, at):  # type: ignore[no-untyped-def]

@@ -1,7 +1,7 @@
 """Matrix products for small row counts, from packed panels, near the processor's limit.
 
 The scheme is that of Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (ACM TOMS
-2008): the right operand is cut into panels as wide as one register tile, a panel's block of DEPTH rows stays
+2008): the right operand is cut into panels as wide as one register tile, a panel's block of `depth` rows stays
 in the first-level cache while every row of the left operand passes by, and each tile of the result is kept in
 registers over the whole block. Against plain loops this keeps its speed when the weights outgrow the
 second-level cache (U = 256), since they are then read once a step, not once for each few rows.
@@ -20,12 +20,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED, kernel
-from lstune.engine.simd import TILE_ROWS, WIDTH, load, pointer, store
+from lstune.engine.simd import TILE_ROWS, WIDTH, emit_cases, load, pointer, shared_function, store
 
-__all__ = ["DEPTH", "PANEL", "gemm", "pack", "pack_transposed", "padded"]
+__all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
 
 PANEL = 2 * WIDTH  # columns of a panel, and of a register tile
-DEPTH = 256  # rows of a panel's block: 256 x 16 floats are 16 KiB, half of a first-level cache
 
 _F32 = ir.FloatType()
 _I64 = ir.IntType(64)
@@ -36,149 +35,145 @@ def padded(columns: int) -> int:
     return (columns + PANEL - 1) // PANEL * PANEL
 
 
-def _emit_tile(context: Any, builder: ir.IRBuilder, rows: int, arguments: list[Any], kinds: Any) -> None:
-    (c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate) = arguments
+def _number(value: int) -> ir.Constant:
+    return ir.Constant(_I64, value)
+
+
+def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> None:
+    """One register tile: c[0:rows, 0:PANEL] = or += a[0:rows, 0:steps] @ b[0:steps, 0:PANEL]."""
+    function = builder.function
     vector = ir.VectorType(_F32, WIDTH)
     # A fused multiply-add where the processor has one, else a product and a sum.
     fma = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{WIDTH}f32"
     )
-    lane_mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    spread = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     undefined = ir.Constant(vector, ir.Undefined)
-    c_base = pointer(context, builder, kinds[0], c, c_at)
-    a_base = pointer(context, builder, kinds[3], a, a_at)
-    b_base = pointer(context, builder, kinds[7], b, b_at)
-    a_offsets = [builder.mul(a_row, ir.Constant(_I64, r)) for r in range(rows)]
+    a_offsets = [builder.mul(place["a_row"], _number(r)) for r in range(rows)]
 
     entry = builder.block
-    loop = builder.function.append_basic_block("tile")
-    done = builder.function.append_basic_block("tile.end")
+    loop, done = (function.append_basic_block(name) for name in ("tile", "tile.end"))
     builder.branch(loop)
-
     builder.position_at_end(loop)
     index = builder.phi(_I64)
-    a_now, b_now = builder.phi(a_base.type), builder.phi(b_base.type)
+    a_now, b_now = builder.phi(place["a"].type), builder.phi(place["b"].type)
     sums = [[builder.phi(vector) for _ in range(2)] for _ in range(rows)]
-    zero = ir.Constant(vector, [0.0] * WIDTH)
-    index.add_incoming(ir.Constant(_I64, 0), entry)
-    a_now.add_incoming(a_base, entry)
-    b_now.add_incoming(b_base, entry)
-    right = [
-        load(builder, builder.gep(b_now, [ir.Constant(_I64, v * WIDTH)]), WIDTH) for v in range(2)
-    ]
+    right = [load(builder, builder.gep(b_now, [_number(v * WIDTH)]), WIDTH) for v in range(2)]
     results = []
     for r in range(rows):
         scalar = builder.load(builder.gep(a_now, [a_offsets[r]]), typ=_F32)
         single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        left = builder.shuffle_vector(single, undefined, lane_mask)
+        left = builder.shuffle_vector(single, undefined, spread)
         results.append([builder.call(fma, [left, right[v], sums[r][v]]) for v in range(2)])
-    following = builder.add(index, ir.Constant(_I64, 1))
-    index.add_incoming(following, loop)
-    a_now.add_incoming(builder.gep(a_now, [a_col]), loop)
-    b_now.add_incoming(builder.gep(b_now, [b_step]), loop)
-    for r in range(rows):
-        for v in range(2):
-            sums[r][v].add_incoming(zero, entry)
-            sums[r][v].add_incoming(results[r][v], loop)
-    builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
+    following = builder.add(index, _number(1))
+    for phi, first, later in (
+        (index, _number(0), following),
+        (a_now, place["a"], builder.gep(a_now, [place["a_col"]])),
+        (b_now, place["b"], builder.gep(b_now, [place["b_step"]])),
+        *((sums[r][v], ir.Constant(vector, [0.0] * WIDTH), results[r][v]) for r in range(rows) for v in range(2)),
+    ):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(later, loop)
+    builder.cbranch(builder.icmp_signed("<", following, place["steps"]), loop, done)
 
     builder.position_at_end(done)
-    adding = builder.function.append_basic_block("tile.add")
-    setting = builder.function.append_basic_block("tile.set")
-    finish = builder.function.append_basic_block("tile.stored")
-    builder.cbranch(builder.icmp_signed("!=", accumulate, ir.Constant(_I64, 0)), adding, setting)
-    for block, add in ((adding, True), (setting, False)):
-        builder.position_at_end(block)
-        for r in range(rows):
-            row = builder.gep(c_base, [builder.mul(c_step, ir.Constant(_I64, r))])
-            for v in range(2):
-                address = builder.gep(row, [ir.Constant(_I64, v * WIDTH)])
-                value = results[r][v]
-                if add:
-                    value = builder.fadd(value, load(builder, address, WIDTH))
-                store(builder, value, address)
-        builder.branch(finish)
-    builder.position_at_end(finish)
+    with builder.if_else(builder.icmp_signed("!=", place["add"], _number(0))) as (adding, setting):
+        for block, add in ((adding, True), (setting, False)):
+            with block:
+                for r in range(rows):
+                    row = builder.gep(place["c"], [builder.mul(place["c_step"], _number(r))])
+                    for v in range(2):
+                        address = builder.gep(row, [_number(v * WIDTH)])
+                        old = load(builder, address, WIDTH) if add else None
+                        store(builder, results[r][v] if old is None else builder.fadd(results[r][v], old), address)
 
 
-def _make_tile(rows: int) -> Any:
-    """c[0:rows, 0:PANEL] (+)= a[0:rows, 0:depth] @ b[0:depth, 0:PANEL], depth at least 1."""
-    if JIT_DISABLED:
-        return _python_tile(rows)
-
-    @intrinsic
-    def tile(typing_context, c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate):  # type: ignore[no-untyped-def]
-        i64 = types.int64
-        signature = types.void(c, i64, i64, a, i64, i64, i64, b, i64, i64, i64, i64)
-
-        def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-            _emit_tile(context, builder, rows, arguments, sig.args)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return tile
+_PARAMETERS = (
+    "m", "panels", "k", "c", "c_step", "c_panel", "a", "a_row", "a_col", "b", "b_step", "b_panel", "depth",
+    "accumulate",
+)  # fmt: skip
 
 
-def _python_tile(rows: int) -> Any:
-    def view(buffer: Any, at: int, shape: tuple[int, int], row: int, column: int) -> Any:
-        return np.lib.stride_tricks.as_strided(buffer[at:], shape, (4 * row, 4 * column))
+def _emit_gemm(module: ir.Module) -> ir.Function:
+    """The whole product as one LLVM function, which every caller shares.
 
-    def tile(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate):  # type: ignore[no-untyped-def]
-        product = view(a, a_at, (rows, depth), a_row, a_col) @ view(b, b_at, (depth, PANEL), b_step, 1)
-        target = view(c, c_at, (rows, PANEL), c_step, 1)
-        target[...] = target + product if accumulate else product
-
-    return tile
-
-
-_tile_1, _tile_2, _tile_3, _tile_4, _tile_5, _tile_6, _tile_7, _tile_8 = (_make_tile(r) for r in range(1, 9))
-
-
-@kernel
-def _tile(rows, c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate):  # type: ignore[no-untyped-def]
-    if rows == 6:
-        _tile_6(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 4:
-        _tile_4(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 8:
-        _tile_8(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 5:
-        _tile_5(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 3:
-        _tile_3(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 2:
-        _tile_2(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    elif rows == 7:
-        _tile_7(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-    else:
-        _tile_1(c, c_at, c_step, a, a_at, a_row, a_col, b, b_at, b_step, depth, accumulate)
-
-
-@kernel
-def gemm(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate):  # type: ignore[no-untyped-def]
-    """C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns.
-
-    A's element (i, p) lies at a_at + i*a_row + p*a_col. Row p of B's panel j starts at
-    b_at + j*b_panel + p*b_step, row i of C's at c_at + j*c_panel + i*c_step: a plain row-major matrix has a
-    panel stride of PANEL and its row length as step; a packed one has step PANEL.
-    `depth` is how many rows of a panel are worked off before the next row block comes.
+    Left to numba it would be inlined into each of its callers, tiles and all, and compiling would take minutes.
     """
-    # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
-    blocks = (m + TILE_ROWS - 1) // TILE_ROWS
-    for p0 in range(0, k, depth):
-        steps = min(depth, k - p0)
-        add = 1 if p0 > 0 else accumulate
-        for j in range(panels):
-            b_block = b_at + j * b_panel + p0 * b_step
-            c_block = c_at + j * c_panel
-            row = 0
-            for block in range(blocks):
-                rows = (m - row + blocks - block - 1) // (blocks - block)
-                a_block = a_at + row * a_row + p0 * a_col
-                to = c_block + row * c_step
-                _tile(rows, c, to, c_step, a, a_block, a_row, a_col, b, b_block, b_step, steps, add)
-                row += rows
+    float_pointer = _F32.as_pointer()
+    kinds = [float_pointer if name in ("a", "b", "c") else _I64 for name in _PARAMETERS]
+    function, builder = shared_function(module, "lstune_gemm", kinds)
+    if builder is None:
+        return function
+    v = dict(zip(_PARAMETERS, function.args, strict=True))
+    blocks = builder.sdiv(builder.add(v["m"], _number(TILE_ROWS - 1)), _number(TILE_ROWS))
+    begin = cgutils.alloca_once_value(builder, _number(0))
+
+    def smaller(left: ir.Value, right: ir.Value) -> ir.Value:
+        return builder.select(builder.icmp_signed("<", left, right), left, right)
+
+    with cgutils.for_range_slice(builder, _number(0), v["k"], v["depth"], _I64) as (p0, _):
+        steps = smaller(v["depth"], builder.sub(v["k"], p0))
+        add = builder.select(builder.icmp_signed(">", p0, _number(0)), _number(1), v["accumulate"])
+        with cgutils.for_range(builder, v["panels"], intp=_I64) as panel:
+            j = panel.index
+            b_at = builder.add(builder.mul(j, v["b_panel"]), builder.mul(p0, v["b_step"]))
+            c_at = builder.mul(j, v["c_panel"])
+            builder.store(_number(0), begin)
+            with cgutils.for_range(builder, blocks, intp=_I64) as block:
+                # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
+                row = builder.load(begin)
+                left = builder.sub(blocks, block.index)
+                rows = builder.sdiv(builder.sub(builder.add(builder.sub(v["m"], row), left), _number(1)), left)
+                builder.store(builder.add(row, rows), begin)
+                a_at = builder.add(builder.mul(row, v["a_row"]), builder.mul(p0, v["a_col"]))
+                place = {name: v[name] for name in ("a_row", "a_col", "b_step", "c_step")}
+                place["a"] = builder.gep(v["a"], [a_at])
+                place["b"] = builder.gep(v["b"], [b_at])
+                place["c"] = builder.gep(v["c"], [builder.add(c_at, builder.mul(row, v["c_step"]))])
+                place.update(steps=steps, add=add)
+                emit_cases(
+                    builder, rows, TILE_ROWS + 1, lambda r, place=place: _emit_tile(builder, r, place) if r else None
+                )
+    builder.ret_void()
+    return function
+
+
+@intrinsic
+def _gemm_ir(  # type: ignore[no-untyped-def]
+    typing_context, m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate
+):
+    i64 = types.int64
+    signature = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, i64, i64, i64, i64, i64)
+
+    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+        given = list(arguments)
+        for at in (11, 7, 3):
+            given[at : at + 2] = [pointer(context, builder, sig.args[at], given[at], given[at + 1])]
+        builder.call(_emit_gemm(builder.module), given)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _gemm_python(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate):  # type: ignore[no-untyped-def]
+    def view(buffer: Any, at: int, shape: tuple[int, ...], *steps: int) -> Any:
+        return np.lib.stride_tricks.as_strided(buffer[at:], shape, tuple(4 * step for step in steps))
+
+    left = view(a, a_at, (m, k), a_row, a_col)
+    right = view(b, b_at, (panels, k, PANEL), b_panel, b_step, 1)
+    target = view(c, c_at, (panels, m, PANEL), c_panel, c_step, 1)
+    product = left @ right
+    target[...] = target + product if accumulate else product
+
+
+# gemm(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate)
+#
+# C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies at
+# a_at + i*a_row + p*a_col. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
+# c_at + j*c_panel + i*c_step: a plain row-major matrix has a panel stride of PANEL and its row length as step; a
+# packed one has step PANEL. `depth` is how many rows of a panel are worked off before the next row block comes.
+# All counts must be 1 or more.
+gemm = _gemm_python if JIT_DISABLED else _gemm_ir
 
 
 @kernel

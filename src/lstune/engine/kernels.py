@@ -209,7 +209,7 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):  # type: ignore[
             h_next = p[ROWS_AT] + (row + b) * row_step
             cell = p[CELL_AT] + row * hidden
             cell_forward(
-                ws, p[ACTIVATION], blocks, gates + j * PANEL, panel,
+                ws, p[ACTIVATION], blocks, panel, gates + j * PANEL,
                 cell, cell + b * hidden, p[SQUASHED_AT] + row * hidden, p[OUT_AT] + row * hidden, h_next,
             )  # fmt: skip
             if masked:
@@ -235,7 +235,7 @@ def lstm_backward(ws, p, rates, gradient, steps, b):  # type: ignore[no-untyped-
             elif t == steps - 1:
                 above = p[D_OUT_AT] + j * hidden
             cell_backward(
-                ws, p[ACTIVATION], blocks, p[GATES_AT] + row * PANEL, panel,
+                ws, p[ACTIVATION], blocks, panel, p[GATES_AT] + row * PANEL,
                 p[CELL_AT] + row * hidden, p[SQUASHED_AT] + row * hidden,
                 p[D_HIDDEN_AT] + j * d_step, above, p[D_CELL_AT] + j * hidden,
                 p[D_GATES_AT] + j * 4 * hidden,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lstune.engine._jit import kernel
+from lstune.engine._jit import entry, kernel
 from lstune.engine.kernels import backward, forward, mix
 from lstune.engine.losses import loss, output_at
 from lstune.engine.network import IN_AT, OUT_SEQUENCE, OUT_STEP, UNITS
@@ -28,18 +28,18 @@ def _gather(ws, at, inputs, starts, order, position, steps, b):  # type: ignore[
                 ws[to + c] = inputs[row, c]
 
 
-@kernel
+@entry
 def train_span(  # type: ignore[no-untyped-def]
     ws, table, rates, segments, theta, gradient, slots, settings,
     inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
-    loss_code, loss_shape, rate, seed, step, position, windows, stop,
+    loss_code, loss_shape, rate, seed, step, position, windows, stop, total,
 ):  # fmt: skip
     """Train on order[position : windows] in batches; returns (how it ended, next position, step, loss sum).
 
-    The loss sum weights each batch's mean loss with its number of windows. A batch whose loss is not finite
+    The loss sum weights each batch's mean loss with its number of windows; it goes on from `total`, so that an
+    epoch cut into spans adds up in the same order. A batch whose loss is not finite
     changes no weight and ends the span; so does `stop[0]`, which another thread may set.
     """
-    total = 0.0
     while position < windows:
         if stop[0] != 0:
             return SPAN_STOPPED, position, step, total
@@ -62,7 +62,7 @@ def train_span(  # type: ignore[no-untyped-def]
     return SPAN_DONE, position, step, total
 
 
-@kernel
+@entry
 def evaluate_span(  # type: ignore[no-untyped-def]
     ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
     loss_code, loss_shape, outputs, position, windows,

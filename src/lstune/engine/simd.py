@@ -16,7 +16,7 @@ import llvmlite.binding as llvm_binding
 import numpy as np
 from llvmlite import ir
 
-__all__ = ["TILE_ROWS", "WIDTH", "Lanes", "emit_loop", "load", "pointer", "store", "where"]
+__all__ = ["TILE_ROWS", "WIDTH", "Lanes", "emit_cases", "emit_loop", "load", "pointer", "shared_function", "store", "where"]
 
 
 def _host_features() -> dict[str, bool]:
@@ -163,3 +163,32 @@ def emit_loop(
     index.add_incoming(following, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
     builder.position_at_end(after)
+
+
+def emit_cases(builder: ir.IRBuilder, code: ir.Value, count: int, emit: Callable[[int], None]) -> None:
+    """A jump table: the code that `emit(k)` emits runs where `code` is k."""
+    end = builder.function.append_basic_block("cases.end")
+    switch = builder.switch(code, end)
+    for case in range(count):
+        block = builder.function.append_basic_block("case")
+        switch.add_case(ir.Constant(code.type, case), block)
+        builder.position_at_end(block)
+        emit(case)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def shared_function(
+    module: ir.Module, name: str, parameters: list[ir.Type]
+) -> tuple[ir.Function, ir.IRBuilder | None]:
+    """A function that stands once in the compiled program, however many kernels call it.
+
+    Returns it and a builder for its body, or None for the builder if the module has it already.
+    """
+    if name in module.globals:
+        return module.globals[name], None
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), parameters), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    function.attributes.add("nounwind")
+    return function, ir.IRBuilder(function.append_basic_block("entry"))

@@ -153,15 +153,14 @@ class _Run:
                 return Status.DEADLINE
             until = min(windows, state.position + batches * config.batch_size)
             began, before = time.monotonic(), state.position
-            ended, state.position, state.step, loss = train_span(
+            ended, state.position, state.step, state.partial_loss = train_span(
                 self.network.workspace, self.network.table, self.network.rates, self.network.segments,
                 state.weights, self.gradient, state.slots, self.settings,
                 self.data.inputs, self.data.starts, self.data.lookback, self.data.targets,
                 self.data.target_starts, self.data.target_step, sequence, config.batch_size,
                 _first_step(config, self.data), LOSSES.index(config.loss), _loss_shape(config), rate,
-                np.uint64(state.seed), state.step, state.position, until, self.stop.memory,
+                np.uint64(state.seed), state.step, state.position, until, self.stop.memory, state.partial_loss,
             )  # fmt: skip
-            state.partial_loss += loss
             if ended == SPAN_DIVERGED:
                 return Status.DIVERGED
             if ended != SPAN_DONE:
