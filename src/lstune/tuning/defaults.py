@@ -52,9 +52,7 @@ def default_space(nature: Nature) -> Space:
         transforms.append("log_difference")
     if 1 < nature.season <= nature.rows // 4:
         transforms.append("seasonal_difference")
-    overlap = (
-        ["lookback/2", "lookback/4", "lookback/8"] if nature.rows >= 300 else ["lookback/8", "lookback/16"]
-    )
+    overlap = (2, 4, 8, 16) if nature.rows >= 300 else (4, 8, 16, 32)
     return Space(
         {
             "transform": Choice(tuple(transforms)),
