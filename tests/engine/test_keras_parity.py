@@ -3,7 +3,7 @@
 Tolerance: both sum in float32 in different orders and the engine's tanh is good to 2e-7, so one batch differs
 by about 1e-6. Over 20 steps differences feed back; activations without a bound (relu, elu, linear) and
 divisions by small gradients' roots (RMSprop, Adam, Nadam at their default epsilon of 1e-7) amplify them.
-Seen: at most 2e-5; allowed: 2e-4. Formulae that differ, such as an epsilon out of a root, show from 1e-3
+Seen: at most 4e-6; allowed: 5e-5. Formulae that differ, such as an epsilon out of a root, show from 1e-3
 up. `test_keras_parity_reference.py` has such a comparison in float64 at 1e-6, `test_kernels.py` closes the
 triangle.
 """
@@ -32,7 +32,7 @@ keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.slow
 
 N, L, C, H = 27, 6, 2, 2  # batches of 8: three full ones and one of 3
-TOLERANCE = 2e-4
+TOLERANCE = 5e-5
 
 
 def optimizer(name, rate, **settings):
