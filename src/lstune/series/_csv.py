@@ -157,8 +157,6 @@ def _find_delimiter(sample: list[str]) -> str:
         share = count / sum(widths.values())
         if width > 1 and share > best_share + 0.05:
             best, best_share = delimiter, share
-    if best == " " and all(looks_like_time(line.strip()) for line in sample[1:]):
-        return ","
     if best == "," and _is_one_decimal_column(sample):
         return "\t"
     return best or ","

@@ -21,7 +21,7 @@ _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
 _DIGITS = r"[\d.,' \u00a0\u202f]*"
 _LOOSE = re.compile(rf"[+-]?[$€£¥]?\s?{_DIGITS}\d{_DIGITS}([eE][+-]?\d+)?\s?[$€£¥%]?")
 _BLANKS = re.compile(r"(?<=\d)[ '\u00a0\u202f](?=\d{3}(?!\d))")
-_SIGNS = re.compile(r"[$€£¥%]|(?<=\d)[ \u00a0\u202f]+$|^[ \u00a0\u202f]+")
+_SIGNS = re.compile(r"[$€£¥%]")
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}")
 _COMMA_DECIMAL = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+([eE][+-]?\d+)?|[+-]?,\d+")
@@ -103,7 +103,9 @@ def _parse_texts(
 ) -> tuple[str, ...]:
     """Read what is not a plain number, into `values`, `bad` and `infinite`; returns notes."""
     signs = {mark for text in texts.values() for mark in "$€£¥%" if mark in text}
-    cleaned = {row: _BLANKS.sub("", _SIGNS.sub("", text.replace("−", "-"))) for row, text in texts.items()}
+    cleaned = {
+        row: _BLANKS.sub("", _SIGNS.sub("", text.replace("−", "-")).strip()) for row, text in texts.items()
+    }
     whole = re.compile(r"[+-]?\d+")
     comma = decimal == "," or (
         decimal is None

@@ -214,9 +214,11 @@ def _from_numeric_dates(texts: npt.NDArray[np.object_], filled: npt.NDArray[np.b
     return Times(by_day if day_first else by_month, (f"Dates such as {texts[0]} were read with the {kind}",))
 
 
-def _irregularity(stamps: pd.DatetimeIndex) -> tuple[int, int]:
-    """(steps back in time, number of different steps): small when the reading makes sense."""
+def _irregularity(stamps: pd.DatetimeIndex) -> tuple[int, float]:
+    """(steps back in time, longest step by the middle one): small when the reading makes sense."""
     steps = np.diff(stamps.dropna().to_numpy().astype("datetime64[s]").astype(np.int64))
-    if len(steps) and np.median(steps) < 0:
+    if not len(steps):
+        return 0, 1.0
+    if np.median(steps) < 0:
         steps = -steps  # newest first
-    return int((steps < 0).sum()), len(np.unique(steps))
+    return int((steps < 0).sum()), float(steps.max() / max(np.median(steps), 1))

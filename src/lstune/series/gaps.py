@@ -226,10 +226,11 @@ def _fill_target(values: F64, observed: npt.NDArray[np.bool_], season: int) -> t
         edges = np.flatnonzero(np.diff(np.concatenate([[True], observed, [True]]).astype(np.int8)))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             if stop - start > _SHORT_GAP and start >= season:
-                for row in range(
-                    start, stop
-                ):  # one by one: a gap longer than a season repeats what it just filled
-                    out[row] = out[row - season]
+                shift = out[start - 1] - out[start - 1 - season] if start > season else 0.0
+                low, high = out[:start].min(), out[:start].max() + max(shift, 0.0)
+                for row in range(start, stop):  # one by one: a long gap repeats what was just filled
+                    moved = out[row - season] + (shift if row - start < season else 0.0)
+                    out[row] = min(max(moved, low), high)
                 seasonal += int(stop - start)
     return out, seasonal
 
