@@ -282,8 +282,7 @@ def _processor() -> str:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure everything asked for; the record that is printed and saved."""
-    core = sgemm_rate(arguments.repeats)
-    rows = []
+    core, rows = 0.0, []
     for units in arguments.units:
         spec = {
             "units": units,
@@ -292,6 +291,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "epochs": arguments.epochs,
         }
         row: dict[str, Any] = {"units": units, "seconds": {}, "spread": {}}
+        # Again for each row, since clocks and neighbours change; the best seen is what a core reaches.
+        core = max(core, sgemm_rate(arguments.repeats))
         for peer in arguments.peers:
             blocks = measure(peer, spec, arguments.repeats)
             each = [seconds / (TRIALS_AT_ONCE[peer] * arguments.epochs) for seconds in blocks]
@@ -302,9 +303,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             ours = row["seconds"]["lstune"]
             # Two trials on two cores: one core takes twice as long for an epoch as the figure says.
             row["gflops"] = flops(units, arguments.layers) / (ours * TRIALS) / 1e9
-            row["share"] = row["gflops"] / core
             row["times_faster"] = {p: s / ours for p, s in row["seconds"].items() if p != "lstune"}
         rows.append(row)
+    for row in rows:
+        if "gflops" in row:
+            row["share"] = row["gflops"] / core
     settings = {name: getattr(arguments, name) for name in ("activation", "layers", "repeats", "epochs")}
     machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "sgemm_gflops": core}
     return {"task": TASK, "settings": settings, "machine": machine, "rows": rows}

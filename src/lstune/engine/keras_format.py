@@ -91,6 +91,8 @@ def to_keras_model(
         if values:
             target.set_weights(values)
     built.compile(optimizer=keras_optimizer(config.optimizer), loss=keras_loss(config))
+    # Keras warns when it loads a model whose optimizer was never built.
+    built.optimizer.build(built.trainable_variables)
     return built
 
 
