@@ -12,6 +12,7 @@ from lstune.engine.config import (
 from lstune.engine.data import Windows
 from lstune.engine.state import Status, StopFlag, TrainState, init_state
 from lstune.engine.train import TrainResult, predict, train
+from lstune.engine.warmup import is_compiled, warmup
 from lstune.engine.weights import from_keras, initial_weights, parameter_count, to_keras, variables
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "from_keras",
     "init_state",
     "initial_weights",
+    "is_compiled",
     "lstm_model",
     "parameter_count",
     "predict",
     "to_keras",
     "train",
     "variables",
+    "warmup",
 ]

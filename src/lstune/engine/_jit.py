@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba import config
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 
-__all__ = ["JIT_DISABLED", "entry", "kernel"]
+__all__ = ["JIT_DISABLED", "entry", "kernel", "package_stamp"]
 
 # True under NUMBA_DISABLE_JIT=1: kernels then run as plain Python and the vector operations as NumPy.
 JIT_DISABLED = bool(config.DISABLE_JIT)
@@ -40,7 +41,7 @@ class _LowerWithoutMachineCode(NativeLowering):
         library._finalize_final_module = lambda: setattr(library, "_finalized", True)
         # Callers find the function by a key, for which numba otherwise takes its machine code; it must be a
         # built-in function, unlike any other. Python cannot call a kernel, only an entry.
-        key = [].append
+        key: Any = [].append
         state.targetctx.insert_user_function(key, state["cr"].fndesc, [state.library])
         state["cr"] = state["cr"]._replace(cfunc=key)
         return True
@@ -49,8 +50,8 @@ class _LowerWithoutMachineCode(NativeLowering):
 class _KernelCompiler(CompilerBase):
     """numba's own pipeline, but no machine code.
 
-    By default numba optimizes and assembles every function once for itself and once more in each function that
-    calls it: with five levels of calls that is two thirds of a cold compilation.
+    By default numba optimizes and assembles every function once for itself and once more in each function
+    that calls it: with five levels of calls that is two thirds of a cold compilation.
     """
 
     def define_pipelines(self) -> list[Any]:
@@ -62,7 +63,7 @@ class _KernelCompiler(CompilerBase):
 
 
 @functools.cache
-def _package_stamp() -> str:
+def package_stamp() -> str:
     """A hash of this folder's sources.
 
     numba invalidates a cached function when its own file changes, but not when a function that it calls
@@ -75,7 +76,18 @@ def _package_stamp() -> str:
     return digest.hexdigest()
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+def _ignore_overflow(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Plain Python warns where hashing wraps around or a diverging loss overflows; kernels do not."""
+
+    @functools.wraps(function)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return quiet
+
+
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that only other kernels call, with the project's one set of fast-math flags."""
     return numba.njit(
         nogil=True,
@@ -87,10 +99,12 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def entry(function: Callable[..., Any]) -> Callable[..., Any]:
+def entry(function: Callable[..., Any]) -> Any:
     """Compile a kernel that Python calls: without the GIL, and cached on disk with all that it calls."""
+    if JIT_DISABLED:
+        return _ignore_overflow(function)
     compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH)(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        cache_file._source_stamp = _package_stamp()
+        cache_file._source_stamp = package_stamp()
     return compiled

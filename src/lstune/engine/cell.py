@@ -104,7 +104,15 @@ def _forward_body(activation: _Unary, recurrent: _Unary) -> Callable[..., tuple[
 
 def _backward_body(slope: _Unary, recurrent_slope: _Unary) -> Callable[..., tuple[Any, ...]]:
     def body(
-        i: Any, f: Any, g: Any, o: Any, c_before: Any, squashed: Any, dh_next: Any, dh_above: Any, dc_next: Any
+        i: Any,
+        f: Any,
+        g: Any,
+        o: Any,
+        c_before: Any,
+        squashed: Any,
+        dh_next: Any,
+        dh_above: Any,
+        dc_next: Any,
     ) -> tuple[Any, ...]:
         dh = dh_next + dh_above
         dc = dc_next + dh * o * slope(squashed)
@@ -118,7 +126,9 @@ def _backward_body(slope: _Unary, recurrent_slope: _Unary) -> Callable[..., tupl
 
 
 def _pair(case: int) -> tuple[str, str]:
-    return ACTIVATIONS[case // len(RECURRENT_ACTIVATIONS)], RECURRENT_ACTIVATIONS[case % len(RECURRENT_ACTIVATIONS)]
+    return ACTIVATIONS[case // len(RECURRENT_ACTIVATIONS)], RECURRENT_ACTIVATIONS[
+        case % len(RECURRENT_ACTIVATIONS)
+    ]
 
 
 _PAIRS = len(ACTIVATIONS) * len(RECURRENT_ACTIVATIONS)
@@ -129,7 +139,9 @@ _FLOATS = ir.FloatType().as_pointer()
 _STEP = ir.Constant(_I64, WIDTH)
 
 
-def _gate_addresses(builder: ir.IRBuilder, base: ir.Value, panel: ir.Value) -> list[tuple[ir.Value, ir.Value]]:
+def _gate_addresses(
+    builder: ir.IRBuilder, base: ir.Value, panel: ir.Value
+) -> list[tuple[ir.Value, ir.Value]]:
     """(address, step between unit blocks) of i, f, g, o, when panels lie `panel` floats apart."""
     two_panels = builder.mul(panel, ir.Constant(_I64, 2))
     second = builder.gep(base, [panel])
@@ -209,7 +221,7 @@ def _emit_activation_slope(module: ir.Module) -> ir.Function:
 def _call_shared(
     context: Any, builder: ir.IRBuilder, ws_type: Any, arguments: Any, function: ir.Function, numbers: int
 ) -> Any:
-    """Call with the first `numbers` arguments after the workspace as they are, the rest as addresses in it."""
+    """Call with the first `numbers` arguments after the workspace as they are, the rest as addresses."""
     ws, *values = arguments
     places = [pointer(context, builder, ws_type, ws, at) for at in values[numbers:]]
     builder.call(function, [*values[:numbers], *places])
@@ -217,8 +229,8 @@ def _call_shared(
 
 
 @intrinsic
-def _cell_forward_ir(typing_context, ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+def _cell_forward_ir(typing_context, ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):
+    def generate(context, builder, sig, arguments):
         function = _emit_cell_forward(builder.module)
         return _call_shared(context, builder, sig.args[0], arguments, function, 3)
 
@@ -226,10 +238,10 @@ def _cell_forward_ir(typing_context, ws, code, blocks, panel, z, c_before, c, sq
 
 
 @intrinsic
-def _cell_backward_ir(  # type: ignore[no-untyped-def]
+def _cell_backward_ir(
     typing_context, ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz
 ):
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, sig, arguments):
         function = _emit_cell_backward(builder.module)
         return _call_shared(context, builder, sig.args[0], arguments, function, 3)
 
@@ -237,17 +249,19 @@ def _cell_backward_ir(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _activate_ir(typing_context, ws, code, vectors, at):  # type: ignore[no-untyped-def]
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+def _activate_ir(typing_context, ws, code, vectors, at):
+    def generate(context, builder, sig, arguments):
         return _call_shared(context, builder, sig.args[0], arguments, _emit_activate(builder.module), 2)
 
     return types.void(ws, *[types.int64] * 3), generate
 
 
 @intrinsic
-def _activation_slope_ir(typing_context, ws, code, vectors, y, dy):  # type: ignore[no-untyped-def]
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
-        return _call_shared(context, builder, sig.args[0], arguments, _emit_activation_slope(builder.module), 2)
+def _activation_slope_ir(typing_context, ws, code, vectors, y, dy):
+    def generate(context, builder, sig, arguments):
+        return _call_shared(
+            context, builder, sig.args[0], arguments, _emit_activation_slope(builder.module), 2
+        )
 
     return types.void(ws, *[types.int64] * 4), generate
 
@@ -263,18 +277,18 @@ def _python_rows(ws: Any, blocks: int, *starts: int) -> list[Any]:
 
 
 def _assign(targets: list[Any], values: tuple[Any, ...]) -> None:
-    for target, value in zip(targets, [np.array(value) for value in values]):
+    for target, value in zip(targets, [np.array(value) for value in values], strict=True):
         target[...] = value
 
 
-def _cell_forward_python(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):  # type: ignore[no-untyped-def]
+def _cell_forward_python(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):
     activation, recurrent = _pair(code)
     gates = _python_gates(ws, z, panel, blocks)
     before, *outputs = _python_rows(ws, blocks, c_before, c, squashed, h, h_next)
     _assign([*gates, *outputs], _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])(*gates, before))
 
 
-def _cell_backward_python(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz):  # type: ignore[no-untyped-def]
+def _cell_backward_python(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz):
     activation, recurrent = _pair(code)
     gates = _python_gates(ws, z, panel, blocks)
     inputs = _python_rows(ws, blocks, c_before, squashed, dh_next, dh_above, dc)
@@ -283,28 +297,28 @@ def _cell_backward_python(ws, code, blocks, panel, z, c_before, squashed, dh_nex
     _assign([*gates, *(flat[:, k] for k in range(4)), inputs[-1]], body(*gates, *inputs))
 
 
-# One row's step of a layer, in place on the workspace `ws`; all positions are offsets of the row's first value.
+# One row's step of a layer, in place on the workspace `ws`; positions are offsets of the row's first value.
 #
 # cell_forward(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next): pre-activations at z become
 # gates; writes c, activation(c) and h, h twice (`h_next` is the next step's input row).
 # cell_backward(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz): gates at z become
 # their gradients, also written in a row at dz as [block][i f g o][WIDTH]; dc goes from step t to t - 1.
 # `code` is activation * 2 + recurrent activation, by their places in config.
-cell_forward = _cell_forward_python if JIT_DISABLED else _cell_forward_ir
-cell_backward = _cell_backward_python if JIT_DISABLED else _cell_backward_ir
+cell_forward: Any = _cell_forward_python if JIT_DISABLED else _cell_forward_ir
+cell_backward: Any = _cell_backward_python if JIT_DISABLED else _cell_backward_ir
 
 
-def _activate_python(ws, code, vectors, at):  # type: ignore[no-untyped-def]
+def _activate_python(ws, code, vectors, at):
     row = ws[at : at + vectors * WIDTH]
     row[...] = _TABLE[ACTIVATIONS[code]][0](row)
 
 
-def _activation_slope_python(ws, code, vectors, y, dy):  # type: ignore[no-untyped-def]
+def _activation_slope_python(ws, code, vectors, y, dy):
     outputs, slopes = (ws[at : at + vectors * WIDTH] for at in (y, dy))
     slopes[...] = slopes * _TABLE[ACTIVATIONS[code]][1](outputs)
 
 
 # activate(ws, code, vectors, at): apply an activation in place to vectors * WIDTH values.
 # activation_slope(ws, code, vectors, y, dy): multiply the gradients at dy by the derivative at the outputs y.
-activate = _activate_python if JIT_DISABLED else _activate_ir
-activation_slope = _activation_slope_python if JIT_DISABLED else _activation_slope_ir
+activate: Any = _activate_python if JIT_DISABLED else _activate_ir
+activation_slope: Any = _activation_slope_python if JIT_DISABLED else _activation_slope_ir

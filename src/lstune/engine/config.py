@@ -18,11 +18,11 @@ from lstune.errors import ConfigError, explain
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
+    "LSTM",
     "OPTIMIZERS",
     "RECURRENT_ACTIVATIONS",
     "Dense",
     "Dropout",
-    "LSTM",
     "LayerConfig",
     "ModelConfig",
     "OptimizerConfig",
@@ -119,7 +119,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        _require(_is_int(self.input_size, 1), "input_size must be a whole number of 1 or more", self.input_size)
+        _require(
+            _is_int(self.input_size, 1), "input_size must be a whole number of 1 or more", self.input_size
+        )
         _require(len(self.layers) > 0, "A model needs at least one layer", self.layers)
         sequence = True
         for index, layer in enumerate(self.layers):
@@ -167,6 +169,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelConfig:
+        """The inverse of `to_dict`."""
         layers = []
         for entry in data["layers"]:
             settings = dict(entry)
@@ -179,8 +182,8 @@ class OptimizerConfig:
     """An optimizer with Keras 3's formulae, defaults and epsilons.
 
     Settings that an optimizer does not know are ignored by it: `momentum` (sgd, rmsprop), `nesterov` (sgd),
-    `rho`, `centered` (rmsprop), `beta_1`, `beta_2` (adam, adamw, nadam), `weight_decay` (all; decoupled, as in
-    Loshchilov & Hutter 2019; None is Keras' default, which is 0.004 for adamw and none for the others).
+    `rho`, `centered` (rmsprop), `beta_1`, `beta_2` (adam, adamw, nadam), `weight_decay` (all; decoupled, as
+    in Loshchilov & Hutter 2019; None is Keras' default, which is 0.004 for adamw and none for the others).
     At most one of the three clips may be set: `clipnorm` (each weight array), `clipvalue`, `global_clipnorm`.
     """
 
@@ -249,7 +252,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _require(_is_int(self.epochs, 1), "epochs must be a whole number of 1 or more", self.epochs)
-        _require(_is_int(self.batch_size, 1), "batch_size must be a whole number of 1 or more", self.batch_size)
+        _require(
+            _is_int(self.batch_size, 1), "batch_size must be a whole number of 1 or more", self.batch_size
+        )
         _one_of("loss", self.loss, LOSSES)
         _require(self.delta > 0, "delta must be above 0", self.delta)
         _require(0.0 < self.quantile < 1.0, "quantile must be in (0, 1)", self.quantile)
@@ -268,6 +273,7 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
+        """The inverse of `to_dict`."""
         settings = dict(data)
         settings["optimizer"] = OptimizerConfig(**settings["optimizer"])
         return cls(**settings)
@@ -292,7 +298,9 @@ def lstm_model(
     for index in range(layers):
         keep_steps = sequence or index < layers - 1
         stack.append(
-            LSTM(units, activation=activation, recurrent_dropout=recurrent_dropout, return_sequences=keep_steps)
+            LSTM(
+                units, activation=activation, recurrent_dropout=recurrent_dropout, return_sequences=keep_steps
+            )
         )
         if dropout > 0:
             stack.append(Dropout(dropout))

@@ -42,7 +42,8 @@ class Windows:
             ("starts", np.int64, 1),
             ("target_starts", np.int64, 1),
         ):
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            # Writable, though nobody writes: a read-only array is another type to numba, and compiled anew.
+            array = np.require(getattr(self, name), dtype, ["C", "A", "W"])
             if array.ndim != ndim:
                 raise ConfigError(explain(f"Windows.{name} must have {ndim} axes", array.shape))
             object.__setattr__(self, name, array)
@@ -100,7 +101,10 @@ class Windows:
             y = y[:, None]
         if len(y) != n or y.ndim not in (2, 3) or (y.ndim == 3 and y.shape[1] != lookback):
             raise ConfigError(
-                explain("y must have the shape (N,), (N, H) or (N, L, H) for x of (N, L, C)", f"{x.shape}, {y.shape}")
+                explain(
+                    "y must have the shape (N,), (N, H) or (N, L, H) for x of (N, L, C)",
+                    f"{x.shape}, {y.shape}",
+                )
             )
         steps = lookback if y.ndim == 3 else 1
         return cls(
@@ -115,5 +119,10 @@ class Windows:
     def take(self, index: Any) -> Windows:
         """The windows at `index` (a slice, an index array or a mask), on the same rows."""
         return Windows(
-            self.inputs, self.starts[index], self.lookback, self.targets, self.target_starts[index], self.target_step
+            self.inputs,
+            self.starts[index],
+            self.lookback,
+            self.targets,
+            self.target_starts[index],
+            self.target_step,
         )

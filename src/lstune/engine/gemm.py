@@ -1,9 +1,9 @@
 """Matrix products for small row counts, from packed panels, near the processor's limit.
 
 The scheme is that of Goto & van de Geijn, "Anatomy of high-performance matrix multiplication" (ACM TOMS
-2008): the right operand is cut into panels as wide as one register tile, a panel's block of `depth` rows stays
-in the first-level cache while every row of the left operand passes by, and each tile of the result is kept in
-registers over the whole block. Against plain loops this keeps its speed when the weights outgrow the
+2008): the right operand is cut into panels as wide as one register tile, a panel's block of `depth` rows
+stays in the first-level cache while every row of the left operand passes by, and each tile of the result is
+kept in registers over the whole block. Against plain loops this keeps its speed when the weights outgrow the
 second-level cache (U = 256), since they are then read once a step, not once for each few rows.
 
 All matrices are stretches of flat float32 buffers, given as (buffer, offset, strides).
@@ -70,7 +70,11 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> 
         (index, _number(0), following),
         (a_now, place["a"], builder.gep(a_now, [place["a_col"]])),
         (b_now, place["b"], builder.gep(b_now, [place["b_step"]])),
-        *((sums[r][v], ir.Constant(vector, [0.0] * WIDTH), results[r][v]) for r in range(rows) for v in range(2)),
+        *(
+            (sums[r][v], ir.Constant(vector, [0.0] * WIDTH), results[r][v])
+            for r in range(rows)
+            for v in range(2)
+        ),
     ):
         phi.add_incoming(first, entry)
         phi.add_incoming(later, loop)
@@ -85,7 +89,11 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> 
                     for v in range(2):
                         address = builder.gep(row, [_number(v * WIDTH)])
                         old = load(builder, address, WIDTH) if add else None
-                        store(builder, results[r][v] if old is None else builder.fadd(results[r][v], old), address)
+                        store(
+                            builder,
+                            results[r][v] if old is None else builder.fadd(results[r][v], old),
+                            address,
+                        )
 
 
 _PARAMETERS = (
@@ -97,7 +105,8 @@ _PARAMETERS = (
 def _emit_gemm(module: ir.Module) -> ir.Function:
     """The whole product as one LLVM function, which every caller shares.
 
-    Left to numba it would be inlined into each of its callers, tiles and all, and compiling would take minutes.
+    Left to numba it would be inlined into each of its callers, tiles and all, and compiling would take
+    minutes.
     """
     float_pointer = _F32.as_pointer()
     kinds = [float_pointer if name in ("a", "b", "c") else _I64 for name in _PARAMETERS]
@@ -123,7 +132,9 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
                 row = builder.load(begin)
                 left = builder.sub(blocks, block.index)
-                rows = builder.sdiv(builder.sub(builder.add(builder.sub(v["m"], row), left), _number(1)), left)
+                rows = builder.sdiv(
+                    builder.sub(builder.add(builder.sub(v["m"], row), left), _number(1)), left
+                )
                 builder.store(builder.add(row, rows), begin)
                 a_at = builder.add(builder.mul(row, v["a_row"]), builder.mul(p0, v["a_col"]))
                 place = {name: v[name] for name in ("a_row", "a_col", "b_step", "c_step")}
@@ -131,21 +142,41 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 place["b"] = builder.gep(v["b"], [b_at])
                 place["c"] = builder.gep(v["c"], [builder.add(c_at, builder.mul(row, v["c_step"]))])
                 place.update(steps=steps, add=add)
-                emit_cases(
-                    builder, rows, TILE_ROWS + 1, lambda r, place=place: _emit_tile(builder, r, place) if r else None
-                )
+
+                def emit(r: int, place: dict[str, ir.Value] = place) -> None:
+                    if r > 0:
+                        _emit_tile(builder, r, place)
+
+                emit_cases(builder, rows, TILE_ROWS + 1, emit)
     builder.ret_void()
     return function
 
 
 @intrinsic
-def _gemm_ir(  # type: ignore[no-untyped-def]
-    typing_context, m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate
+def _gemm_ir(
+    typing_context,
+    m,
+    panels,
+    k,
+    c,
+    c_at,
+    c_step,
+    c_panel,
+    a,
+    a_at,
+    a_row,
+    a_col,
+    b,
+    b_at,
+    b_step,
+    b_panel,
+    depth,
+    accumulate,
 ):
     i64 = types.int64
     signature = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, i64, i64, i64, i64, i64)
 
-    def generate(context, builder, sig, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, sig, arguments):
         given = list(arguments)
         for at in (11, 7, 3):
             given[at : at + 2] = [pointer(context, builder, sig.args[at], given[at], given[at + 1])]
@@ -155,7 +186,9 @@ def _gemm_ir(  # type: ignore[no-untyped-def]
     return signature, generate
 
 
-def _gemm_python(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate):  # type: ignore[no-untyped-def]
+def _gemm_python(
+    m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate
+):
     def view(buffer: Any, at: int, shape: tuple[int, ...], *steps: int) -> Any:
         return np.lib.stride_tricks.as_strided(buffer[at:], shape, tuple(4 * step for step in steps))
 
@@ -166,18 +199,19 @@ def _gemm_python(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, 
     target[...] = target + product if accumulate else product
 
 
-# gemm(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate)
+# gemm(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
+#      accumulate)
 #
-# C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies at
-# a_at + i*a_row + p*a_col. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
-# c_at + j*c_panel + i*c_step: a plain row-major matrix has a panel stride of PANEL and its row length as step; a
-# packed one has step PANEL. `depth` is how many rows of a panel are worked off before the next row block comes.
-# All counts must be 1 or more.
-gemm = _gemm_python if JIT_DISABLED else _gemm_ir
+# C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies
+# at a_at + i*a_row + p*a_col. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
+# c_at + j*c_panel + i*c_step: a plain row-major matrix has a panel stride of PANEL and its row length as
+# step; a packed one has step PANEL. `depth` is how many rows of a panel are worked off before the next row
+# block comes. All counts must be 1 or more.
+gemm: Any = _gemm_python if JIT_DISABLED else _gemm_ir
 
 
 @kernel
-def pack(k, n, source, source_at, row_step, target, target_at):  # type: ignore[no-untyped-def]
+def pack(k, n, source, source_at, row_step, target, target_at):
     """Panels of a row-major (k, n) matrix: target[j][p][0:PANEL] = source[p, j*PANEL : ...], zero padded."""
     panels = (n + PANEL - 1) // PANEL
     for j in range(panels):
@@ -194,7 +228,7 @@ def pack(k, n, source, source_at, row_step, target, target_at):  # type: ignore[
 
 
 @kernel
-def pack_transposed(k, n, source, source_at, row_step, target, target_at):  # type: ignore[no-untyped-def]
+def pack_transposed(k, n, source, source_at, row_step, target, target_at):
     """Panels of the transpose of a row-major (n, k) matrix: target[j][p][q] = source[j*PANEL + q, p]."""
     panels = (n + PANEL - 1) // PANEL
     for j in range(panels):

@@ -1,8 +1,8 @@
 """The layers, forward and backward, on the workspace that `network` lays out.
 
-Every function takes the workspace `ws`, the table row `p` of its layer, and the batch's shape: `steps` (L) and
-`b` windows. Weights come packed (see `gemm`), gates in panels (see `cell`). A layer's backward pass reads the
-gradient of its output, writes that of its input, and fills its part of the flat gradient.
+Every function takes the workspace `ws`, the table row `p` of its layer, and the batch's shape: `steps` (L)
+and `b` windows. Weights come packed (see `gemm`), gates in panels (see `cell`). A layer's backward pass reads
+the gradient of its output, writes that of its input, and fills its part of the flat gradient.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _GRADIENT_DEPTH = 128
 
 
 @kernel
-def mix(key, word):  # type: ignore[no-untyped-def]
+def mix(key, word):
     """A 64-bit key for a part of a stream (the finalizer of SplitMix64; Steele et al. 2014)."""
     z = np.uint64(key) + (np.uint64(word) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -70,7 +70,7 @@ def mix(key, word):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dropout_multipliers(out, rate, key):  # type: ignore[no-untyped-def]
+def dropout_multipliers(out, rate, key):
     """Fill `out` (n,) with 0 at `rate`, else 1 / (1 - rate); value i depends on key and i alone.
 
     A counter hashed twice with a 32-bit finalizer (Wellons' lowbias32): no state to save, so training can go
@@ -91,21 +91,21 @@ def dropout_multipliers(out, rate, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _multiply(ws, at, factors_at, count):  # type: ignore[no-untyped-def]
+def _multiply(ws, at, factors_at, count):
     values, factors = ws[at : at + count], ws[factors_at : factors_at + count]
     for i in range(count):
         values[i] *= factors[i]
 
 
 @kernel
-def _copy(ws, to, source, count):  # type: ignore[no-untyped-def]
+def _copy(ws, to, source, count):
     target, given = ws[to : to + count], ws[source : source + count]
     for i in range(count):
         target[i] = given[i]
 
 
 @kernel
-def _lstm_pack(ws, p, theta, training):  # type: ignore[no-untyped-def]
+def _lstm_pack(ws, p, theta, training):
     """Weights (U + C + 1, 4U) from the flat vector into panels, and [recurrent, kernel] transposed."""
     units, hidden, width, blocks = p[UNITS], p[HIDDEN], p[IN_WIDTH], p[BLOCKS]
     depth, at, step = p[DEPTH_IN], p[THETA_AT], 4 * p[UNITS]
@@ -144,7 +144,7 @@ def _lstm_pack(ws, p, theta, training):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lstm_unpack_gradient(ws, p, gradient):  # type: ignore[no-untyped-def]
+def _lstm_unpack_gradient(ws, p, gradient):
     units, hidden, depth, step = p[UNITS], p[HIDDEN], p[DEPTH_IN], 4 * p[UNITS]
     for row in range(depth):
         if units <= row < hidden:
@@ -162,7 +162,7 @@ def _lstm_unpack_gradient(ws, p, gradient):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lstm_rows(ws, p, rates, steps, b, training, key):  # type: ignore[no-untyped-def]
+def _lstm_rows(ws, p, rates, steps, b, training, key):
     """The x and 1 of every augmented row [h, x, 1], and zero states before the first step."""
     width, hidden, row_step, in_step = p[IN_WIDTH], p[HIDDEN], p[ROW_STEP], p[IN_STEP]
     masked = training and rates[RATE] > 0.0
@@ -187,7 +187,7 @@ def _lstm_rows(ws, p, rates, steps, b, training, key):  # type: ignore[no-untype
 
 
 @kernel
-def lstm_forward(ws, p, rates, theta, steps, b, training, key):  # type: ignore[no-untyped-def]
+def lstm_forward(ws, p, rates, theta, steps, b, training, key):
     """All steps of an LSTM layer; gates, cells and outputs stay in the workspace for the backward pass."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
     panel = steps * b * PANEL
@@ -217,7 +217,7 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):  # type: ignore[
 
 
 @kernel
-def lstm_backward(ws, p, rates, gradient, steps, b):  # type: ignore[no-untyped-def]
+def lstm_backward(ws, p, rates, gradient, steps, b):
     """Back through time; the weight gradient is one large product over all steps at the end."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
     panel = steps * b * PANEL
@@ -263,7 +263,7 @@ def lstm_backward(ws, p, rates, gradient, steps, b):  # type: ignore[no-untyped-
 
 
 @kernel
-def dense_forward(ws, p, theta, rows):  # type: ignore[no-untyped-def]
+def dense_forward(ws, p, theta, rows):
     """out = activation(in @ kernel + bias) for `rows` rows."""
     units, width, at = p[UNITS], p[IN_WIDTH], p[THETA_AT]
     out_at, out_step = p[OUT_AT], p[OUT_STEP]
@@ -297,7 +297,7 @@ def dense_forward(ws, p, theta, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense_backward(ws, p, theta, gradient, rows):  # type: ignore[no-untyped-def]
+def dense_backward(ws, p, theta, gradient, rows):
     """Gradients of kernel, bias and input from that of the output."""
     units, width, at = p[UNITS], p[IN_WIDTH], p[THETA_AT]
     d_out, out_step = p[D_OUT_AT], p[OUT_STEP]
@@ -354,7 +354,7 @@ def dense_backward(ws, p, theta, gradient, rows):  # type: ignore[no-untyped-def
 
 
 @kernel
-def dropout_forward(ws, p, rates, rows, training, key):  # type: ignore[no-untyped-def]
+def dropout_forward(ws, p, rates, rows, training, key):
     """Copy, multiplied in training by fresh multipliers."""
     count = rows * p[IN_STEP]
     if training and rates[RATE] > 0.0:
@@ -365,7 +365,7 @@ def dropout_forward(ws, p, rates, rows, training, key):  # type: ignore[no-untyp
 
 
 @kernel
-def dropout_backward(ws, p, rates, rows, key):  # type: ignore[no-untyped-def]
+def dropout_backward(ws, p, rates, rows, key):
     """The same multipliers, drawn again, on the gradient."""
     if p[D_IN_AT] < 0:
         return
@@ -378,7 +378,7 @@ def dropout_backward(ws, p, rates, rows, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def forward(ws, table, rates, theta, steps, b, training, key):  # type: ignore[no-untyped-def]
+def forward(ws, table, rates, theta, steps, b, training, key):
     """Every layer in order; the batch's inputs already stand at the first layer's IN_AT."""
     for index in range(len(table)):
         p = table[index]
@@ -395,7 +395,7 @@ def forward(ws, table, rates, theta, steps, b, training, key):  # type: ignore[n
 
 
 @kernel
-def backward(ws, table, rates, theta, gradient, steps, b, key):  # type: ignore[no-untyped-def]
+def backward(ws, table, rates, theta, gradient, steps, b, key):
     """Every layer in reverse; the outputs' gradient already stands at the last layer's D_OUT_AT."""
     for index in range(len(table) - 1, -1, -1):
         p = table[index]

@@ -17,7 +17,7 @@ SPAN_DONE, SPAN_STOPPED, SPAN_DIVERGED = range(3)
 
 
 @kernel
-def _gather(ws, at, inputs, starts, order, position, steps, b):  # type: ignore[no-untyped-def]
+def _gather(ws, at, inputs, starts, order, position, steps, b):
     """The batch's rows, step by step: ws[at + (t * b + j) * C ...] = inputs[starts[window j] + t]."""
     channels = inputs.shape[1]
     for t in range(steps):
@@ -29,16 +29,16 @@ def _gather(ws, at, inputs, starts, order, position, steps, b):  # type: ignore[
 
 
 @entry
-def train_span(  # type: ignore[no-untyped-def]
+def train_span(
     ws, table, rates, segments, theta, gradient, slots, settings,
     inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
     loss_code, loss_shape, rate, seed, step, position, windows, stop, total,
 ):  # fmt: skip
     """Train on order[position : windows] in batches; returns (how it ended, next position, step, loss sum).
 
-    The loss sum weights each batch's mean loss with its number of windows; it goes on from `total`, so that an
-    epoch cut into spans adds up in the same order. A batch whose loss is not finite
-    changes no weight and ends the span; so does `stop[0]`, which another thread may set.
+    The loss sum weights each batch's mean loss with its number of windows; it goes on from `total`, so that
+    an epoch cut into spans adds up in the same order. A batch whose loss is not finite changes no weight and
+    ends the span; so does `stop[0]`, which another thread may set.
     """
     while position < windows:
         if stop[0] != 0:
@@ -63,9 +63,9 @@ def train_span(  # type: ignore[no-untyped-def]
 
 
 @entry
-def evaluate_span(  # type: ignore[no-untyped-def]
-    ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
-    loss_code, loss_shape, outputs, position, windows,
+def evaluate_span(
+    ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch,
+    first_step, loss_code, loss_shape, outputs, position, windows,
 ):  # fmt: skip
     """Outputs (windows, rows, H) of windows order[position : windows] without dropout, and their loss sum."""
     total = 0.0

@@ -16,15 +16,15 @@ _MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
 
 
 @kernel
-def output_at(p, steps, b):  # type: ignore[no-untyped-def]
-    """Where the outputs of the last layer (table row `p`) start: the last step, if it is an LSTM that ends there."""
+def output_at(p, steps, b):
+    """Where the last layer's outputs start: at its last step, if it is an LSTM that gives no sequence."""
     if p[KIND] == KIND_LSTM and not p[OUT_SEQUENCE]:
         return p[OUT_AT] + (steps - 1) * b * p[OUT_STEP]
     return p[OUT_AT]
 
 
 @kernel
-def _element(code, shape, error):  # type: ignore[no-untyped-def]
+def _element(code, shape, error):
     """Loss and slope (with respect to the output) for error = output - target."""
     size = abs(error)
     sign = 1.0 if error > 0.0 else (-1.0 if error < 0.0 else 0.0)
@@ -45,7 +45,7 @@ def _element(code, shape, error):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def loss(  # type: ignore[no-untyped-def]
+def loss(
     ws, p, steps, b, first_step, code, shape, targets, target_starts, target_step, order, position, training
 ):
     """The batch's mean loss over steps `first_step` on; in training also its gradient, at D_OUT_AT.

@@ -1,9 +1,9 @@
 """Where everything of a model lies in the workspace: one flat float32 buffer and a table of offsets.
 
 Kernels get the buffer and the table and nothing else, so that no shape is compiled in and nothing is
-allocated while training. `Network(model, ...)` lays out the buffer; the table's columns are named below, a row
-for each layer. Sequences are stored step by step: row t * b + j is step t of the batch's window j, b the number
-of windows in the batch at hand (the last batch of an epoch may be smaller than the space kept for it).
+allocated while training. `Network(model, ...)` lays out the buffer; the table's columns are named below, a
+row for each layer. Sequences are stored step by step: row t * b + j is step t of the batch's window j, b the
+number of windows in the batch at hand (an epoch's last batch may be smaller than the space kept for it).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lstune.engine.config import ACTIVATIONS, LSTM, RECURRENT_ACTIVATIONS, Dense, Dropout, ModelConfig
-from lstune.engine.gemm import PANEL, padded
+from lstune.engine.gemm import padded
 from lstune.engine.simd import WIDTH
 from lstune.engine.weights import input_widths, parameter_count, variables
 
@@ -103,12 +103,20 @@ class Network:
         widths = input_widths(self.model)
         theta = {v.layer: v.offset for v in reversed(variables(self.model))}
         rows = self.lookback * self.batch
-        zero_at = self._take(max((layer.units for layer in self.model.layers if isinstance(layer, LSTM)), default=0) + WIDTH)
+        zero_at = self._take(
+            max((layer.units for layer in self.model.layers if isinstance(layer, LSTM)), default=0) + WIDTH
+        )
 
         at, step, sequence, gradient_at = self._take(rows * widths[0]), widths[0], 1, -1
         for index, layer in enumerate(self.model.layers):
             row = table[index]
-            row[[IN_AT, IN_STEP, IN_WIDTH, IN_SEQUENCE, D_IN_AT]] = at, step, widths[index], sequence, gradient_at
+            row[[IN_AT, IN_STEP, IN_WIDTH, IN_SEQUENCE, D_IN_AT]] = (
+                at,
+                step,
+                widths[index],
+                sequence,
+                gradient_at,
+            )
             row[THETA_AT] = theta.get(index, 0)
             row[ZERO_AT] = zero_at
             if isinstance(layer, LSTM):
@@ -134,7 +142,12 @@ class Network:
         row_step = (depth + WIDTH - 1) // WIDTH * WIDTH
         d_hidden_step = padded(hidden + width)
         code = ACTIVATIONS.index(layer.activation) * len(RECURRENT_ACTIVATIONS)
-        row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = KIND_LSTM, layer.units, hidden, int(layer.return_sequences)
+        row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = (
+            KIND_LSTM,
+            layer.units,
+            hidden,
+            int(layer.return_sequences),
+        )
         row[ACTIVATION] = code + RECURRENT_ACTIVATIONS.index(layer.recurrent_activation)
         row[[HAS_BIAS, BLOCKS, HIDDEN]] = int(layer.use_bias), blocks, hidden
         row[[DEPTH_IN, ROW_STEP, D_HIDDEN_STEP]] = depth, row_step, d_hidden_step
@@ -173,5 +186,3 @@ def _aligned_zeros(floats: int) -> Any:
     buffer = np.zeros(floats + _ALIGN, np.float32)
     skip = -(buffer.ctypes.data // 4) % _ALIGN
     return buffer[skip : skip + floats]
-
-

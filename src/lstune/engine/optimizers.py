@@ -54,7 +54,7 @@ def slot_count(config: OptimizerConfig) -> int:
 
 
 @kernel
-def _norm(gradient, start, stop):  # type: ignore[no-untyped-def]
+def _norm(gradient, start, stop):
     total = 0.0
     part = gradient[start:stop]
     for i in range(len(part)):
@@ -63,7 +63,7 @@ def _norm(gradient, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scale(gradient, start, stop, limit):  # type: ignore[no-untyped-def]
+def _scale(gradient, start, stop, limit):
     norm = _norm(gradient, start, stop)
     if norm > limit:
         factor = np.float32(limit / norm)
@@ -73,7 +73,7 @@ def _scale(gradient, start, stop, limit):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clip(gradient, segments, settings):  # type: ignore[no-untyped-def]
+def clip(gradient, segments, settings):
     """Clip in place: by value, by the whole norm, or by each weight array's norm. A NaN stays a NaN."""
     if settings[CLIP_VALUE] > 0.0:
         limit = np.float32(settings[CLIP_VALUE])
@@ -89,7 +89,7 @@ def clip(gradient, segments, settings):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sgd(theta, gradient, slots, rate, momentum, nesterov):  # type: ignore[no-untyped-def]
+def _sgd(theta, gradient, slots, rate, momentum, nesterov):
     rate = np.float32(rate)
     if momentum == 0.0:
         for i in range(len(theta)):
@@ -104,7 +104,7 @@ def _sgd(theta, gradient, slots, rate, momentum, nesterov):  # type: ignore[no-u
 
 
 @kernel
-def _rmsprop(theta, gradient, slots, rate, rho, momentum, centered, epsilon):  # type: ignore[no-untyped-def]
+def _rmsprop(theta, gradient, slots, rate, rho, momentum, centered, epsilon):
     rate, rho, mu, epsilon = np.float32(rate), np.float32(rho), np.float32(momentum), np.float32(epsilon)
     rest = np.float32(1.0) - rho
     velocity, average, moving = slots[0], slots[1], slots[2]
@@ -125,7 +125,7 @@ def _rmsprop(theta, gradient, slots, rate, rho, momentum, centered, epsilon):  #
 
 
 @kernel
-def _adam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):  # type: ignore[no-untyped-def]
+def _adam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):
     # The bias corrections fold into the rate (Kingma & Ba 2015, end of section 2).
     alpha = np.float32(rate * math.sqrt(1.0 - beta_2**step) / (1.0 - beta_1**step))
     rest_1, rest_2, epsilon = np.float32(1.0 - beta_1), np.float32(1.0 - beta_2), np.float32(epsilon)
@@ -140,8 +140,8 @@ def _adam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):  # type:
 
 
 @kernel
-def _nadam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):  # type: ignore[no-untyped-def]
-    # The product of the momentum schedule (Dozat 2016) up to this step is a function of the step, not a state.
+def _nadam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):
+    # The product of the momentum schedule (Dozat 2016) up to this step is a function of the step, no state.
     product = 1.0
     for s in range(1, step + 1):
         factor = beta_1 * (1.0 - 0.5 * 0.96**s)
@@ -166,7 +166,7 @@ def _nadam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):  # type
 
 
 @kernel
-def optimizer_step(theta, gradient, slots, settings, segments, rate, step):  # type: ignore[no-untyped-def]
+def optimizer_step(theta, gradient, slots, settings, segments, rate, step):
     """Clip, decay, update, in place. `step` counts from 1; slots: (slot_count, P) float32."""
     clip(gradient, segments, settings)
     if settings[DECAY] > 0.0:

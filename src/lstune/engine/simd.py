@@ -16,7 +16,18 @@ import llvmlite.binding as llvm_binding
 import numpy as np
 from llvmlite import ir
 
-__all__ = ["TILE_ROWS", "WIDTH", "Lanes", "emit_cases", "emit_loop", "load", "pointer", "shared_function", "store", "where"]
+__all__ = [
+    "TILE_ROWS",
+    "WIDTH",
+    "Lanes",
+    "emit_cases",
+    "emit_loop",
+    "load",
+    "pointer",
+    "shared_function",
+    "store",
+    "where",
+]
 
 
 def _host_features() -> dict[str, bool]:
@@ -155,9 +166,10 @@ def emit_loop(
     index = builder.phi(_I64)
     index.add_incoming(zero, before)
     values = [
-        Lanes(builder, load(builder, builder.gep(base, [builder.mul(index, step)]), WIDTH)) for base, step in inputs
+        Lanes(builder, load(builder, builder.gep(base, [builder.mul(index, step)]), WIDTH))
+        for base, step in inputs
     ]
-    for (base, step), result in zip(outputs, body(*values)):
+    for (base, step), result in zip(outputs, body(*values), strict=True):
         store(builder, result.value, builder.gep(base, [builder.mul(index, step)]))
     following = builder.add(index, ir.Constant(_I64, 1))
     index.add_incoming(following, builder.block)

@@ -110,7 +110,11 @@ class TrainState:
                 arrays = {name: file[name] for name in file.files if name != "header"}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise RunError(
-                explain("A training state must be a readable .npz file", f"{path} ({error})", "Train this trial anew")
+                explain(
+                    "A training state must be a readable .npz file",
+                    f"{path} ({error})",
+                    "Train this trial anew",
+                )
             ) from error
         if header.pop("format", None) != _FORMAT:
             raise RunError(explain(f"This lstune reads training states of format {_FORMAT}", str(path)))

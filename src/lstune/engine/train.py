@@ -17,6 +17,7 @@ from lstune.engine.loop import SPAN_DIVERGED, SPAN_DONE, evaluate_span, train_sp
 from lstune.engine.network import Network
 from lstune.engine.optimizers import settings_vector
 from lstune.engine.state import Status, StopFlag, TrainState, init_state
+from lstune.engine.warmup import prepare
 from lstune.engine.weights import parameter_count
 from lstune.errors import ConfigError, explain
 
@@ -30,7 +31,7 @@ _EVALUATE_ROWS = 32
 
 @dataclass(frozen=True)
 class TrainResult:
-    """`state` goes on from here; `weights` (P,) float32 are the result: the best epoch's where they are kept."""
+    """`state` goes on from here; `weights` (P,) are the result: the best epoch's where they are kept."""
 
     state: TrainState
     status: Status
@@ -62,10 +63,10 @@ def train(
         until_epoch: stop, resumable, once this many epochs in all are done; `config.epochs` at most.
         stop: ends training within one batch when set by another thread.
         deadline: `time.monotonic()` seconds; training ends within about one batch of it.
-        score: maps the validation windows' last-step outputs (N, H) to the number that is monitored in place of the
-            validation loss, such as an error in original units; less is better.
-        score_steps: how many last steps of each window `score` is given, for a model that returns a sequence; above
-            1 its argument is (N, score_steps, H).
+        score: maps the validation windows' last-step outputs (N, H) to the number monitored in place of
+            the validation loss, such as an error in original units; less is better.
+        score_steps: how many last steps of each window `score` is given, for a model that returns a sequence;
+            above 1 its argument is (N, score_steps, H).
         on_epoch: called with the number of finished epochs and the epoch's entries of the history; True ends
             training.
         schedule: the learning rate of an epoch, counted from 0, in place of the optimizer's.
@@ -79,8 +80,13 @@ def train(
         _check(model, config, validation, "validation")
     elif score is not None:
         raise ConfigError(explain("A score needs validation windows", "validation=None"))
-    if score_steps != 1 and not (model.returns_sequence and validation and 1 < score_steps <= validation.lookback):
-        raise ConfigError(explain("score_steps must be 1, or within the steps of a model's sequence", score_steps))
+    if score_steps != 1 and not (
+        model.returns_sequence and validation and 1 < score_steps <= validation.lookback
+    ):
+        raise ConfigError(
+            explain("score_steps must be 1, or within the steps of a model's sequence", score_steps)
+        )
+    prepare()
     state = init_state(model, config, seed) if state is None else state.copy()
     run = _Run(model, config, data, validation, state, stop or StopFlag(), deadline)
     last_epoch = config.epochs if until_epoch is None else min(until_epoch, config.epochs)
@@ -106,7 +112,9 @@ def _check(model: ModelConfig, config: TrainConfig, data: Windows, name: str) ->
     if len(data) == 0:
         raise ConfigError(explain(f"{name} must hold at least one window", 0))
     if data.channels != model.input_size:
-        raise ConfigError(explain(f"{name} must have input_size = {model.input_size} channels", data.channels))
+        raise ConfigError(
+            explain(f"{name} must have input_size = {model.input_size} channels", data.channels)
+        )
     if data.outputs != model.output_size:
         raise ConfigError(explain(f"{name} must have {model.output_size} targets in a row", data.outputs))
     if config.supervision == "every":
@@ -119,7 +127,9 @@ def _check(model: ModelConfig, config: TrainConfig, data: Windows, name: str) ->
                 )
             )
         if config.burn_in >= data.lookback:
-            raise ConfigError(explain(f"burn_in must be below {name}'s lookback of {data.lookback}", config.burn_in))
+            raise ConfigError(
+                explain(f"burn_in must be below {name}'s lookback of {data.lookback}", config.burn_in)
+            )
 
 
 class _Run:
@@ -142,7 +152,9 @@ class _Run:
         self.settings = settings_vector(config.optimizer)
         self.seconds_per_batch = 0.0
 
-    def epoch(self, schedule: Callable[[int], float] | None, order: Callable[[int], Any] | None) -> Status | None:
+    def epoch(
+        self, schedule: Callable[[int], float] | None, order: Callable[[int], Any] | None
+    ) -> Status | None:
         """Finish the epoch that the state stands in, or say why not."""
         state, config, windows = self.state, self.config, len(self.data)
         rate = config.optimizer.learning_rate if schedule is None else float(schedule(state.epoch))
@@ -159,7 +171,8 @@ class _Run:
                 self.data.inputs, self.data.starts, self.data.lookback, self.data.targets,
                 self.data.target_starts, self.data.target_step, sequence, config.batch_size,
                 _first_step(config, self.data), LOSSES.index(config.loss), _loss_shape(config), rate,
-                np.uint64(state.seed), state.step, state.position, until, self.stop.memory, state.partial_loss,
+                np.uint64(state.seed), state.step, state.position, until, self.stop.memory,
+                state.partial_loss,
             )  # fmt: skip
             if ended == SPAN_DIVERGED:
                 return Status.DIVERGED
@@ -244,24 +257,31 @@ def _evaluate(network: Network, weights: F32, windows: Windows, config: TrainCon
             network.workspace, network.table, network.rates, weights,
             windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
             windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
-            _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0, len(windows),
+            _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0,
+            len(windows),
         )
     )  # fmt: skip
 
 
 def predict(
-    model: ModelConfig, weights: Any, data: Windows, *, batch_size: int = _EVALUATE_ROWS, last_step: bool = False
+    model: ModelConfig,
+    weights: Any,
+    data: Windows,
+    *,
+    batch_size: int = _EVALUATE_ROWS,
+    last_step: bool = False,
 ) -> F32:
     """The model's outputs: (N, H), or (N, L, H) if it returns a sequence.
 
     `last_step` gives (N, H) in either case. The targets of `data` are not looked at.
     """
-    weights = np.ascontiguousarray(weights, np.float32)
+    weights = np.require(weights, np.float32, ["C", "A", "W"])
     count = parameter_count(model)
     if weights.shape != (count,):
         raise ConfigError(explain(f"This model's weights are one vector of {count} numbers", weights.shape))
     if data.channels != model.input_size:
         raise ConfigError(explain(f"data must have input_size = {model.input_size} channels", data.channels))
+    prepare()
     blank = Windows(
         data.inputs,
         data.starts,
