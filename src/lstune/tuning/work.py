@@ -186,9 +186,9 @@ class Work:
         }
 
     def _warm_up(self) -> None:
-        from lstune.engine.warmup import warm_up
+        from lstune.engine.warmup import prepare
 
-        warm_up()
+        prepare()  # says so itself when there is something to wait for
 
     def _study(self, folder: RunFolder) -> Study:
         return Study(

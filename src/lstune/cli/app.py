@@ -1,0 +1,206 @@
+"""The commands. Each one parses, calls the library and prints."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from lstune.cli import main as entry
+from lstune.errors import LstuneError
+
+__all__ = ["app"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+app = typer.Typer(
+    help="Tune LSTMs on time series: fast, and honest about what they are worth.",
+    epilog="Start with: lstune tune amzn --budget 60s",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+
+def _guarded(command: F) -> F:
+    """Turn errors raised on purpose into one message on stderr and their exit code."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except LstuneError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("Aborted.", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lstune._version import __version__
+
+        typer.echo(f"lstune {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", help="Show the version and exit.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A CSV or Parquet file, or the name of a shipped dataset.")
+]
+Target = Annotated[str | None, typer.Option(help="Column to forecast; found out if there is one.")]
+Timestamp = Annotated[str | None, typer.Option(help="Time column; found out if not given.")]
+Features = Annotated[str, typer.Option(help='Further input columns: "a,b", or "all".')]
+Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
+Method = Annotated[str, typer.Option(help="How to search: tpe, random, grid, manual and others.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="How epochs are given out: asha, median, none; by default the method's.")
+]
+Trials = Annotated[int | None, typer.Option(help="Most settings to try.")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Time from start to written result: 60s, 10m, 2h. 60s if neither this nor --trials is given."
+    ),
+]
+TestFraction = Annotated[float, typer.Option(help="Share of the rows kept for the one final test.")]
+ValidationFraction = Annotated[float, typer.Option(help="Share of the rows that settings are compared on.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+SpaceFile = Annotated[Path | None, typer.Option(help="TOML or JSON file with changes to the search space.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Fix or change a hyperparameter: units=32, units=16..64, loss=mae,mse. Repeatable.",
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Trials at once; one for each core if not given.")]
+Ensemble = Annotated[bool, typer.Option(help="Mix the best settings (and the naive forecast), or take one.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the run; runs/NAME-DATE-TIME if not given.")]
+Json = Annotated[bool, typer.Option("--json", help="Print result.json on stdout and nothing else.")]
+
+
+@app.command()
+@_guarded
+def tune(
+    data: Data,
+    target: Target = None,
+    timestamp: Timestamp = None,
+    features: Features = "",
+    horizon: Horizon = 1,
+    method: Method = "tpe",
+    scheduler: Scheduler = None,
+    trials: Trials = None,
+    budget: BudgetOption = None,
+    test_fraction: TestFraction = 0.15,
+    validation_fraction: ValidationFraction = 0.15,
+    seed: Seed = 0,
+    space: SpaceFile = None,
+    set_: Set = None,
+    workers: Workers = None,
+    ensemble: Ensemble = True,
+    out: Out = None,
+    json_: Json = False,
+) -> None:
+    """Find the best LSTM for a series, and forecast.
+
+    Searches settings, retrains the best, tests them once on rows that no decision
+    saw, says what they are worth, and forecasts the coming rows.
+    """
+    from lstune.cli.display import make_progress
+    from lstune.cli.table import result_table
+    from lstune.tuning.overrides import changed_space
+    from lstune.tuning.run import tune as tune_series
+
+    run = tune_series(
+        data,
+        target=target,
+        timestamp=timestamp,
+        features=features,
+        horizon=horizon,
+        method=method,
+        scheduler=scheduler,
+        trials=trials,
+        budget=budget,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        space=changed_space(space, set_ or []),
+        workers=workers,
+        ensemble=ensemble,
+        out=out,
+        progress=make_progress(sys.stderr),
+        started=entry.STARTED,
+    )
+    if json_:
+        typer.echo((run.path / "result.json").read_text(encoding="utf-8").rstrip("\n"))
+    else:
+        typer.echo(result_table(run.result, str(run.path)))
+
+
+@app.command()
+@_guarded
+def forecast(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    steps: Annotated[
+        int | None, typer.Option(help="Rows to forecast; the run's horizon if not given.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="File with newer rows of the same series to start from.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON records.")] = False,
+) -> None:
+    """Forecast coming rows with a finished run."""
+    from lstune.cli.table import forecast_table
+    from lstune.tuning.run import load
+
+    table = load(run).predict(steps, data)
+    if out is not None:
+        table.to_csv(out)
+        typer.echo(f"{len(table)} rows written to {out}", err=True)
+    elif json_:
+        records = json.loads(
+            table.reset_index().to_json(orient="records", date_format="iso", double_precision=10)
+        )
+        typer.echo(json.dumps(records, indent=2))
+    else:
+        typer.echo(forecast_table(table))
+
+
+@app.command()
+@_guarded
+def datasets() -> None:
+    """List the series that come with lstune."""
+    from lstune.cli.table import datasets_table
+
+    typer.echo(datasets_table())
+
+
+@app.command()
+@_guarded
+def warmup() -> None:
+    """Compile the engine now rather than in the first run."""
+    from lstune.engine.warmup import warmup as compile_engine
+
+    typer.echo(f"The engine is compiled and cached ({compile_engine():.1f} s).")
