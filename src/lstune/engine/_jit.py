@@ -89,6 +89,8 @@ def _ignore_overflow(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that only other kernels call, with the project's one set of fast-math flags."""
+    if JIT_DISABLED:
+        return _ignore_overflow(function)
     return numba.njit(
         nogil=True,
         error_model="numpy",

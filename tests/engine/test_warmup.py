@@ -1,0 +1,119 @@
+"""Warming up leaves nothing to compile, in a process of its own."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lstune.engine
+
+ENGINE = Path(lstune.engine.__file__).parent
+
+# Lists every compiled entry of the package, warms up, trains what the warm-up did not, and prints the entries
+# and how many compiled forms they have by then.
+_SCRIPT = """
+import pkgutil, importlib
+import numpy as np
+import lstune.engine as engine
+from numba.core.dispatcher import Dispatcher
+from lstune.engine import *
+
+for module in pkgutil.iter_modules(engine.__path__, "lstune.engine."):
+    if not module.name.endswith("keras_format"):
+        importlib.import_module(module.name)
+import sys
+entries = {
+    f"{d.__module__}.{d.__name__}": d
+    for name, module in sys.modules.items() if name.startswith("lstune")
+    for d in vars(module).values()
+    if isinstance(d, Dispatcher) and d.targetoptions.get("no_cpython_wrapper") is None
+}
+warmup()
+forms = {name: len(d.signatures) for name, d in entries.items()}
+assert set(forms.values()) == {1}, forms
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(9, 6, 3)), rng.normal(size=(9, 6, 2))
+x.flags.writeable = False
+lstm = LSTM(5, "relu", dropout=0.1, return_sequences=True)
+model = ModelConfig(3, (Dropout(0.1), lstm, Dense(7, "elu"), Dense(2)))
+config = TrainConfig(
+    epochs=2, batch_size=4, loss="pinball", supervision="every", burn_in=2,
+    optimizer=OptimizerConfig("rmsprop", clipnorm=1.0),
+)
+data = Windows.from_arrays(x, y)
+result = train(model, config, data, validation=data, score=lambda p: float(abs(p).mean()))
+weights = result.weights.copy()
+weights.flags.writeable = False
+predict(model, weights, data)
+print(sorted(entries), sum(len(d.signatures) for d in entries.values()))
+"""
+
+
+def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_nothing_is_compiled_after_the_warm_up():
+    done = _run(_SCRIPT)
+    assert done.returncode == 0, done.stderr
+    expected = "['lstune.engine.loop.evaluate_span', 'lstune.engine.loop.train_span'] 2"
+    assert done.stdout.strip() == expected
+
+
+def test_a_cold_compilation_is_announced_once_on_stderr(tmp_path):
+    code = "from lstune.engine.warmup import *; print(is_compiled()); prepare(); print(is_compiled())"
+    cold = _run(code, NUMBA_CACHE_DIR=str(tmp_path))
+    assert cold.returncode == 0, cold.stderr
+    assert cold.stdout.split() == ["False", "True"]
+    assert cold.stderr.count("\n") == 1
+    assert "compiling" in cold.stderr
+    assert "lstune warmup" in cold.stderr
+    warm = _run(code, NUMBA_CACHE_DIR=str(tmp_path))
+    assert warm.stdout.split() == ["True", "True"]
+    assert warm.stderr == ""
+
+
+def test_only_the_one_module_decorates_kernels():
+    """Flags live in one place: `njit` or `jit` is called in _jit.py alone."""
+    callers = set()
+    for path in ENGINE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("njit", "jit", "vectorize", "guvectorize"):
+                callers.add(path.name)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "numba":
+                callers.update(
+                    path.name for alias in node.names if alias.name in ("njit", "jit", "vectorize")
+                )
+    assert callers == {"_jit.py"}
+
+
+def test_kernels_also_run_as_plain_python():
+    """With the JIT off indices are checked and coverage sees the lines; the numbers stay the twin's."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(Path(__file__).parent / "test_kernels.py"),
+        ],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "[100%]" in done.stdout
