@@ -87,6 +87,13 @@ DIALECTS = {
     "twelve hours": table(stamp="{:%m/%d/%Y %I:%M %p}"),
     "no header": table(header=None),
     "no header, semicolon, decimal comma": table(";", number=comma, header=None),
+    "prose above": "Station 5 north\nmade by hand\n\n" + table(),
+    "units below the header": table().replace("value\n", "value\n,kW\n"),
+    "names in three rows": table(header=("Price", "value")).replace("value\n", "value\nTicker,AMZN\nDate,\n"),
+    "numbers as names": table(header=("date", "2024")),
+    "day ends at 24": "date,value\n" + "\n".join(
+        f"{day - pd.Timedelta(days=1):%Y-%m-%d} 24:00,{v}" for day, v in zip(DAYS, VALUES, strict=True)
+    ),
     "newest first": table(stamps=DAYS[::-1], values=VALUES[::-1]),
     "row names": "\n".join(
         line if i == 0 else f"{i},{line}" for i, line in enumerate(table().splitlines())
@@ -210,6 +217,25 @@ def test_date_and_time_of_day_in_two_columns(tmp_path):
         assert list(series.timestamps) == list(stamps)
         assert np.array_equal(series.values, VALUES)
         assert series.freq == "h"
+
+
+def test_date_and_hour_in_two_columns(tmp_path):
+    stamps = pd.date_range("2024-03-01", periods=ROWS, freq="h")
+    lines = [f"{stamp:%Y-%m-%d},{stamp.hour},{value}" for stamp, value in zip(stamps, VALUES, strict=True)]
+    series = read_series(write(tmp_path / "data.csv", "\n".join(["dteday,hr,cnt", *lines])), target="cnt")
+    assert list(series.timestamps) == list(stamps)
+    ending = [
+        f"{stamp:%Y-%m-%d},{stamp.hour + 1},{value}" for stamp, value in zip(stamps, VALUES, strict=True)
+    ]
+    series = read_series(write(tmp_path / "data.csv", "\n".join(["date,hour,cnt", *ending])), target="cnt")
+    assert list(series.timestamps) == list(stamps + pd.Timedelta(hours=1))
+
+
+def test_columns_of_two_levels_and_row_counters():
+    frame = pd.DataFrame({("Close", "AMZN"): VALUES, ("Open", "AMZN"): VALUES}, index=DAYS.rename("Date"))
+    assert read_series(frame, target="Close", features="Open").feature_names == ("Open",)
+    counted = pd.DataFrame({"time": np.arange(ROWS) * 0.1, "load": VALUES})
+    assert read_series(counted).target == "load"
 
 
 def test_year_month_day_hour_in_columns():
@@ -347,6 +373,15 @@ BAD_FILES = {
         table(number=lambda v: f"{v:.2f}" if int(v * 100) % 3 == 0 or v < 1010 else ""),
         "Too many steps have no value of 'value'",
     ),
+    "dates in words": (
+        table(stamp="{0.day}. Tag"),
+        r"'date' does not hold timestamps.*dates like 2024-01-31",
+    ),
+    "one timestamp": (
+        table(stamp="2024-01-01"),
+        r"39 rows repeat one, 39 of them with different values.*lines 2, 3, 4, 5, 6",
+    ),
+    "too large": (spoil(6, "1e200"), r"'value' holds values too large.*1e\+200 in line 6"),
     "binary": ("\x00\x01\x02\x03" * 50, "not text"),
 }
 
@@ -374,6 +409,12 @@ def test_files_that_are_not_there(tmp_path):
         read_series(tmp_path / "book.xlsx")
     with pytest.raises(DataError, match=r"one-dimensional numbers.*shape \(3, 2\)"):
         read_series(np.zeros((3, 2)))
+
+
+def test_a_number_that_probably_means_missing_is_pointed_out(tmp_path):
+    path = write(tmp_path / "data.csv", spoil(9, "-9999"))
+    assert any("-9999 occurs 1 time, far from all others" in note for note in read_series(path).notes)
+    assert not any("-9999" in note for note in read_series(path, missing=("-9999",)).notes)
 
 
 def test_text_that_means_missing_can_be_named(tmp_path):

@@ -351,7 +351,7 @@ def test_calendar_tells_of_the_step_after():
     table = calendar_features(SERIES, names)
     following = SERIES.timestamps + pd.Timedelta(hours=1)
     assert np.allclose(table[:, 0], np.sin(2 * np.pi * following.hour / 24), atol=1e-6)
-    assert np.array_equal(table[:, 6], (following.dayofweek >= 5).astype(np.float32))
+    assert np.array_equal(table[:, 6], (following.day_of_week >= 5).astype(np.float32))
     assert np.abs(calendar_features(SERIES, tuple(CALENDAR_FEATURES))).max() <= 1.0
     assert calendar_names(SERIES, "none") == ()
     undated = Series(pd.RangeIndex(100), np.arange(100.0))

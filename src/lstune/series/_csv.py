@@ -27,12 +27,12 @@ _SAMPLE_LINES = 60
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text, column names, the delimiter found, and the file's line number of the first data row."""
+    """Cells as text, the delimiter found, the line number of the first data row, notes for the user."""
 
     frame: pd.DataFrame
     delimiter: str
-    has_header: bool
     first_line: int
+    notes: tuple[str, ...] = ()
 
 
 def decompress(path: Path) -> bytes:
@@ -112,7 +112,8 @@ def read_text_table(
 ) -> TextTable:
     """Find the dialect of `text` and read it into a table of text cells.
 
-    Blank lines, lines beginning with '#' and Excel's 'sep=' line at the top are passed over.
+    Passed over at the top: blank lines, lines beginning with '#', Excel's 'sep=' line, prose above the table,
+    and further rows of names or units below the header.
     Raises DataError for an empty file and for a line with more fields than the first.
     """
     lines = text.splitlines()
@@ -126,17 +127,35 @@ def read_text_table(
     if not sample:
         raise DataError(explain("The file holds no rows", name, "Check that it was written completely"))
     delimiter = delimiter or _find_delimiter(sample)
-    rows = list(csv.reader(sample, delimiter=delimiter or ",", skipinitialspace=True))
+    rows = list(csv.reader(sample, delimiter=delimiter, skipinitialspace=True))
     width = max(Counter(len(row) for row in rows[1:] or rows).items(), key=lambda item: (item[1], item[0]))[0]
+    prose = next((i for i, row in enumerate(rows) if len(row) > 1), 0) if width > 1 else 0
+    notes = []
+    if prose:  # a title above the table has no delimiter
+        filled = [number for number in range(skipped, len(lines)) if lines[number].strip()]
+        notes = [f"The first {filled[prose] - skipped} lines, above the table, were passed over"]
+        skipped = filled[prose]
+        rows = rows[prose:]
     has_header = _is_header(rows) if header is None else header
     names = _column_names(rows[0] if has_header else [], width, has_header)
-    body = "\n".join(lines[skipped + int(has_header) :])
-    return TextTable(
-        _parse(body, delimiter, names, name, skipped + has_header),
-        delimiter,
-        has_header,
-        skipped + has_header + 1,
-    )
+    skipped += has_header
+    if has_header and (more := _further_headers(rows)):
+        names[0] = next((row[0].strip() for row in reversed(rows[1 : 1 + more]) if row[0].strip()), names[0])
+        skipped += more
+        notes.append(f"{more} more row{'s' if more > 1 else ''} of names below the header were passed over")
+    if not has_header:
+        notes.append(f"The file has no header: its columns are called {', '.join(names)}")
+    frame = _parse("\n".join(lines[skipped:]), delimiter, names, name, skipped)
+    return TextTable(frame, delimiter, skipped + 1, tuple(notes))
+
+
+def _further_headers(rows: list[list[str]]) -> int:
+    """Rows below the header that still hold names or units (a ticker, "Date", degrees), three at most."""
+    for count in range(min(4, len(rows) - 1)):
+        cells = [cell.strip() for cell in rows[1 + count] if cell.strip()]
+        if any(map(_is_value, cells)):
+            return count
+    return 0
 
 
 def _find_delimiter(sample: list[str]) -> str:
@@ -169,16 +188,21 @@ def _is_one_decimal_column(sample: list[str]) -> bool:
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: no cell is a number or a time, and it is not blank."""
+    """Whether the first row names the columns: some cell is text above values, or no cell is a value."""
     cells = [cell.strip() for cell in rows[0]]
-    filled = [cell for cell in cells if cell and cell.lower() not in MISSING]
-    if not filled:
-        return False
-    values = sum(looks_like_number(cell) or looks_like_time(cell) for cell in filled)
-    if values == 0:
-        return True
-    # Names such as "2019" occur in headers, but then the row below must differ in kind from the names above.
-    return values < len(filled) / 2 and len(rows) > 1 and not any(looks_like_time(cell) for cell in filled)
+    named = [bool(cell) and cell.lower() not in MISSING and not _is_value(cell) for cell in cells]
+    if all(name or not cell for name, cell in zip(named, cells, strict=True)):
+        return any(named)
+    for column, name in enumerate(named):
+        below = [row[column].strip() for row in rows[1:] if len(row) > column]
+        below = [cell for cell in below if cell and cell.lower() not in MISSING]
+        if name and below and all(map(_is_value, below)):
+            return True
+    return False
+
+
+def _is_value(cell: str) -> bool:
+    return looks_like_number(cell) or looks_like_time(cell)
 
 
 def _column_names(cells: list[str], width: int, has_header: bool) -> list[str]:

@@ -138,7 +138,7 @@ def _parse_texts(
             bad[row] = str(cells[row]).strip()
     notes = []
     if comma and decimal is None:
-        notes.append("The comma was read as the decimal mark")
+        notes.append("The comma was read as the decimal mark (say decimal='.' if it is not)")
     if grouped:
         notes.append("Thousands marks were removed")
     if signs and not bad:

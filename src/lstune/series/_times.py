@@ -71,6 +71,8 @@ def parse_times(cells: Any, *, numbers: bool = True) -> Times:
     texts = np.array(
         ["" if cell is None or cell != cell else str(cell).strip() for cell in array], dtype=object
     )
+    if any(" 24:0" in text for text in texts):
+        return _from_hour_endings(texts)
     filled = [text for text in texts if text]
     if not filled:
         return _none(len(texts))
@@ -82,6 +84,13 @@ def parse_times(cells: Any, *, numbers: bool = True) -> Times:
         except ValueError:
             return _none(len(texts))
     return _from_texts(texts)
+
+
+def _from_hour_endings(texts: npt.NDArray[np.object_]) -> Times:
+    """The hour that ends a day, written 24:00, is 00:00 of the next day."""
+    late = np.array([bool(re.search(r" 24:00(:00)?$", text)) for text in texts])
+    times = _from_texts(np.array([re.sub(r" 24:00", " 00:00", text) for text in texts], dtype=object))
+    return Times(times.stamps + pd.to_timedelta(late.astype(np.int64), unit="D"), times.notes)
 
 
 def _is_dated(cells: Any) -> bool:

@@ -75,11 +75,11 @@ def calendar_features(series: Series, names: tuple[str, ...]) -> npt.NDArray[np.
             turn = 2 * np.pi * ((stamps - stamps.normalize()) / _DAY).to_numpy()
             columns += [np.sin(turn), np.cos(turn), np.sin(2 * turn), np.cos(2 * turn)]
         elif name == "day_of_week":
-            weekday = stamps.dayofweek.to_numpy()
+            weekday = stamps.day_of_week.to_numpy()
             turn = 2 * np.pi * weekday / 7
             columns += [np.sin(turn), np.cos(turn), (weekday >= 5).astype(np.float64)]
         else:
-            turn = 2 * np.pi * (stamps.dayofyear.to_numpy() - 1) / 365.25
+            turn = 2 * np.pi * (stamps.day_of_year.to_numpy() - 1) / 365.25
             columns += [np.sin(turn), np.cos(turn)]
     out = np.stack(columns, axis=1).astype(np.float32)
     out.flags.writeable = False

@@ -25,6 +25,9 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 # Conflicting repeats up to this share of the rows are averaged unasked: clocks set back in autumn are 0.01 %.
 _FEW = 0.01
+_LARGEST = 1e100
+# What measuring stations write for "no value".
+_SENTINELS = (-99.0, -99.9, -999.0, -999.9, -9999.0, -99999.0, 9999.0, 99999.0)
 
 
 def clean(raw: RawRows, options: CleanOptions | None = None) -> Series:
@@ -32,6 +35,7 @@ def clean(raw: RawRows, options: CleanOptions | None = None) -> Series:
     options = options or CleanOptions()
     raw = replace(raw, order=np.arange(len(raw.values), dtype=np.int64))
     _check_values(raw, options)
+    raw = raw.noted(*_suspicions(raw))
     if raw.stamps is None:
         grid = Grid(pd.DatetimeIndex([]), np.arange(len(raw.values)), "", closed=False)
         series = fill(raw, grid, options)
@@ -53,8 +57,32 @@ def _check_values(raw: RawRows, options: CleanOptions) -> None:
                 "Name another target",
             )
         )
+    if np.abs(raw.values[known]).max() > _LARGEST:
+        huge = np.flatnonzero(known & (np.abs(np.where(known, raw.values, 0.0)) > _LARGEST))
+        raise DataError(
+            explain(
+                f"The column '{raw.target}' holds values too large to compute with",
+                f"{raw.values[huge[0]]:g} in {raw.place(huge)}",
+                "Mend those cells, or leave them empty so that they count as missing",
+            )
+        )
     if options.check and known.sum() < MIN_ROWS:
         raise DataError(_short(raw, int(known.sum())))
+
+
+def _suspicions(raw: RawRows) -> tuple[str, ...]:
+    """Notes on values that probably mean "missing" and were not declared so."""
+    known = raw.values[np.isfinite(raw.values)]
+    notes = []
+    for value in _SENTINELS:
+        count = int((known == value).sum())
+        others = known[known != value]
+        if count and len(others) and abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12):
+            notes.append(
+                f"The value {value:g} occurs {count} time{'s' if count > 1 else ''}, far from all others: "
+                f"if it means missing, say so with missing=('{value:g}',)"
+            )
+    return tuple(notes)
 
 
 def _short(raw: RawRows, rows: int) -> str:
@@ -90,14 +118,14 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
     values = raw.values
     differ = ~((values[repeated] == values[first[group[repeated]]]) | np.isnan(values[repeated]))
     conflicts = np.unique(group[repeated[differ]])
-    many = len(conflicts) > max(1, _FEW * len(first))
+    many = differ.sum() > max(1, _FEW * len(first))
     if rule == "error" or (rule == "auto" and many):
         example = np.flatnonzero(group == (conflicts[0] if len(conflicts) else group[repeated[0]]))
         raise DataError(
             explain(
                 f"Each timestamp must occur once, but {len(repeated)} rows repeat one"
                 + (
-                    f", {len(conflicts)} of them with different values of '{raw.target}'"
+                    f", {int(differ.sum())} of them with different values of '{raw.target}'"
                     if len(conflicts)
                     else ""
                 ),
@@ -117,7 +145,7 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
             + (f", with the {how} of its features" if raw.feature_names else "")
         )
     return out.noted(
-        f"{len(repeated)} rows repeat a timestamp ({len(conflicts)} with other values): their {how} is used"
+        f"{len(repeated)} rows repeat a timestamp, {int(differ.sum())} with other values: the {how} is used"
     )
 
 

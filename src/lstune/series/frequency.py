@@ -99,7 +99,7 @@ def _fixed_grid(stamps: pd.DatetimeIndex, micro: I64, step: int) -> Grid | None:
 
 def _alias(step: int, stamps: pd.DatetimeIndex) -> str:
     if step == 7 * _DAY and (stamps == stamps.normalize()).all():
-        return f"W-{_WEEKDAYS[stamps[0].dayofweek]}"
+        return f"W-{_WEEKDAYS[stamps[0].day_of_week]}"
     for unit, alias in ((_DAY, "D"), (_HOUR, "h"), (_MINUTE, "min"), (_SECOND, "s"), (1000, "ms"), (1, "us")):
         if step % unit == 0:
             return alias if step == unit else f"{step // unit}{alias}"
@@ -108,7 +108,7 @@ def _alias(step: int, stamps: pd.DatetimeIndex) -> str:
 
 def _working_day_grid(stamps: pd.DatetimeIndex) -> Grid | None:
     """Monday to Friday, if (nearly) no row falls on a weekend although several weekends are spanned."""
-    weekend = stamps.dayofweek >= 5
+    weekend = stamps.day_of_week >= 5
     if len(stamps) < 8 or weekend.mean() > 0.02:
         return None
     days = stamps.to_numpy().astype("datetime64[D]")

@@ -26,6 +26,9 @@ _TIME_NAMES = (
     "timestamp", "datetime", "date_time", "date", "time", "ds", "day", "month", "week", "period", "quarter",
     "year", "index", "datum", "fecha", "unix", "epoch", "utc_timestamp", "observation_date",
 )  # fmt: skip
+# A column of one of these names that cannot be read is a mistake to tell, not one column among others.
+_SURE_TIME_NAMES = ("timestamp", "datetime", "date_time", "date", "ds", "datum", "fecha")
+_HOUR_NAMES = ("hour", "hr", "stunde")
 _TARGET_NAMES = ("y", "target", "value")
 _CLEANING = ("repeats", "max_gap", "season", "check")
 _ID_NAMES = ("unique_id", "series_id", "item_id")
@@ -131,8 +134,16 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> _Table:
     if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.name is not None:
         label = str(frame.index.name or "index")
         frame = frame.reset_index(names=label) if label not in frame.columns else frame.reset_index(drop=True)
+    if isinstance(frame.columns, pd.MultiIndex):  # as yfinance gives: one ticker on a second level
+        frame = frame.set_axis(_flat_names(frame.columns), axis=1)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     return _Table(frame, name or "series", lambda rows: _places("row", rows, 0))
+
+
+def _flat_names(columns: pd.MultiIndex) -> list[str]:
+    """Names without the levels that are the same everywhere."""
+    kept = [level for level in range(columns.nlevels) if len(set(columns.get_level_values(level)) - {""}) > 1]
+    return [" ".join(str(name[level]) for level in kept or [0] if name[level] != "") for name in columns]
 
 
 def _load_file(path: Path, options: ReadOptions, name: str | None) -> _Table:
@@ -143,14 +154,13 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> _Table:
     table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
     frame = table.frame
     blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
-    notes: tuple[str, ...] = ()
-    if not table.has_header:
-        notes = (f"The file has no header: its columns are called {', '.join(frame.columns)}",)
     lines = table.first_line + np.flatnonzero(~blank)
     frame = frame[~blank].reset_index(drop=True)
-    return _Table(
-        frame, name, lambda rows: _places("line", lines[np.asarray(rows)], 0), table.delimiter == ",", notes
-    )
+
+    def where(rows: Any) -> str:
+        return _places("line", lines[np.asarray(rows)], 0)
+
+    return _Table(frame, name, where, table.delimiter == ",", table.notes)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -301,6 +311,8 @@ def _find_times(table: _Table, options: ReadOptions) -> tuple[str | None, Times 
         if times.readable >= 0.5:
             _check_times(table, ",".join(named), _joined(frame, named), times)
             return ",".join(named), times
+        if _bare(named[0]) in _SURE_TIME_NAMES:
+            _check_times(table, ",".join(named), _joined(frame, named), times)
     return None, None
 
 
@@ -318,12 +330,14 @@ def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
         units = dict(zip(("year", "month", "day", "hour", "minute"), parts, strict=False))
         units.setdefault("day", pd.Series(1, index=frame.index))
         return pd.to_datetime(pd.DataFrame(units), errors="coerce")
-    texts = frame[list(columns)].astype(object).where(frame[list(columns)].notna(), "")
-    return (
-        (texts[columns[0]].astype(str) + " " + texts[columns[1]].astype(str))
-        .str.strip()
-        .to_numpy(dtype=object)
-    )
+    texts = [["" if cell is None or cell != cell else str(cell) for cell in frame[name]] for name in columns]
+    if _bare(columns[1]) in _HOUR_NAMES:
+        texts[1] = [re.sub(r"^(\d{1,2})(\.0)?$", _clock, cell) for cell in texts[1]]
+    return np.array([" ".join(parts).strip() for parts in zip(*texts, strict=True)], dtype=object)
+
+
+def _clock(hour: re.Match[str]) -> str:
+    return f"{int(hour[1]):02d}:00"
 
 
 def _time_candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -334,6 +348,10 @@ def _time_candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
     if "year" in by_name and "month" in by_name:
         parts = [by_name[part] for part in ("year", "month", "day", "hour", "minute") if part in by_name]
         found.append(tuple(parts))
+    hour = next((by_name[name] for name in _HOUR_NAMES if name in by_name), None)
+    day = next((by_name[name] for name in ("date", "dteday", "ds", "datum", "day") if name in by_name), None)
+    if hour is not None and day is not None:
+        found.append((day, hour))
     if (
         "date" in by_name
         and "time" in by_name
@@ -362,7 +380,7 @@ def _check_times(table: _Table, column: str, cells: Any, times: Times) -> None:
             if everything
             else f"{len(unreadable)} timestamps in the column '{column}' cannot be read",
             f"{shown} in {table.where(unreadable)}",
-            "Name the column that holds the time (timestamp)"
+            "Write dates like 2024-01-31, or name the column that holds the time (timestamp)"
             if everything
             else "Mend or remove those rows; dates like 2024-01-31 are always understood",
         )
@@ -380,6 +398,10 @@ def _find_target(table: _Table, rest: list[str], options: ReadOptions) -> str:
         raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
     features = set(options.features) if options.features != "all" else set()
     numeric = [column for column in rest if column not in features and _is_numeric(table, column, options)]
+    counters = [
+        column for column in numeric if _bare(column) in _TIME_NAMES and _counts_up(table, column, options)
+    ]
+    numeric = [column for column in numeric if column not in counters] or numeric
     if len(numeric) == 1:
         return numeric[0]
     if not numeric:
@@ -401,6 +423,11 @@ def _find_target(table: _Table, rest: list[str], options: ReadOptions) -> str:
             f"For example target='{fix}' (--target {fix} on the command line)",
         )
     )
+
+
+def _counts_up(table: _Table, column: str, options: ReadOptions) -> bool:
+    """Whether a column only counts the rows or the time that has passed."""
+    return bool((np.diff(_numbers_of(table, column, options).values) > 0).all())
 
 
 def _is_numeric(table: _Table, column: str, options: ReadOptions) -> bool:

@@ -43,7 +43,8 @@ def find_season(values: F64, freq: str) -> tuple[int, bool]:
     when none is confirmed, and without timestamps the highest peak of all lags is taken.
     """
     steps = np.diff(values[: len(values) // 2])
-    candidates = season_candidates(freq)
+    # Forecasts by a season that is hardly seen once cannot be compared with anything.
+    candidates = tuple(season for season in season_candidates(freq) if 2 * season <= len(values)) or (1,)
     if not freq:
         candidates = _peaks(steps)
         if not candidates:
@@ -62,6 +63,7 @@ def _correlation(steps: F64, lag: int) -> float:
     """Correlation of the steps with those `lag` rows before; -1 if there are fewer than three seasons."""
     if lag < 2 or len(steps) < 3 * lag:
         return -1.0
+    steps = steps / max(float(np.abs(steps).max()), 1e-300)  # squares of huge values must not overflow
     a, b = steps[lag:], steps[:-lag]
     spread = a.std() * b.std()
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0 else -1.0
