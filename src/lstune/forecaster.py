@@ -1,7 +1,7 @@
 """The product of a run: forecasts of the coming rows, saved and loaded without pickles.
 
-A forecaster is a weighted mean of members (a fitted pipeline with a trained network each) and of the naive
-forecast, if the run gave that one a share.
+A forecaster is a weighted mean of members (a fitted pipeline with a trained network each) and of baselines,
+if the run gave those a share.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from lstune._version import __version__
 from lstune.engine import ModelConfig, Windows, predict
 from lstune.errors import RunError, UserError, explain
-from lstune.evaluation import Intervals
+from lstune.evaluation import Intervals, baseline_forecasts
 from lstune.series import (
     Pipeline,
     Series,
@@ -32,10 +32,20 @@ from lstune.series import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORECASTER_SCHEMA", "Forecaster", "Member", "forecast_at", "load_forecaster", "save_forecaster"]
+__all__ = [
+    "FORECASTER_SCHEMA",
+    "MIXABLE",
+    "Forecaster",
+    "Member",
+    "forecast_at",
+    "load_forecaster",
+    "save_forecaster",
+]
 
 F64 = npt.NDArray[np.float64]
 FORECASTER_SCHEMA = 1
+# Baselines that need no more than the latest rows, and so can be part of a saved forecaster.
+MIXABLE = ("naive", "seasonal_naive")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Forecaster:
-    """Members and the naive forecast's share (all shares sum to 1), with the latest rows of the series.
+    """Members and shares of baselines (all shares sum to 1), with the latest rows of the series.
 
     `history` holds the rows that forecasts start from. `intervals` are half-widths for the H steps of one
     forecast, None if unknown. `reading` says how newer rows are read: target, timestamp, features.
@@ -67,7 +77,7 @@ class Forecaster:
     members: tuple[Member, ...]
     horizon: int
     history: Series
-    naive_share: float = 0.0
+    baselines: dict[str, float] = field(default_factory=dict)
     intervals: Intervals | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
@@ -116,9 +126,19 @@ class Forecaster:
 
     def _block(self, series: Series) -> F64:
         """The next H rows (H,)."""
-        total = np.full(self.horizon, self.naive_share * series.values[-1])
+        total = self._mixed_in(series, np.array([len(series) - 1]))[0]
         for member in self.members:
             total += member.share * member.forecast(member.pipeline.windows_for_forecast(series))[0]
+        return total
+
+    def _mixed_in(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
+        """The baselines' part (N, H) of forecasts made at `origins`."""
+        total = np.zeros((len(origins), self.horizon))
+        if self.baselines:
+            season = self.history.season
+            found = baseline_forecasts(series.values, origins, horizon=self.horizon, season=season)
+            for name, share in self.baselines.items():
+                total += share * found[name]
         return total
 
     def _usable(self, block: F64) -> F64:
@@ -181,7 +201,7 @@ def forecast_at(
 
     origins = scored_origins(series, targets, forecaster.horizon)
     rows = origins[:, None] + np.arange(1, forecaster.horizon + 1)
-    total = np.repeat(forecaster.naive_share * series.values[origins][:, None], forecaster.horizon, axis=1)
+    total = forecaster._mixed_in(series, origins)
     for member in forecaster.members:
         part = member.pipeline.bind(series).windows(targets)
         if not np.array_equal(part.origins, origins):
@@ -198,7 +218,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
         "schema": FORECASTER_SCHEMA,
         "lstune": __version__,
         "horizon": forecaster.horizon,
-        "naive_share": forecaster.naive_share,
+        "baselines": forecaster.baselines,
         "members": [
             {
                 "share": member.share,
@@ -263,7 +283,7 @@ def load_forecaster(folder: str | Path) -> Forecaster:
         members,
         data["horizon"],
         history,
-        data["naive_share"],
+        data["baselines"],
         Intervals.from_dict(intervals) if intervals else None,
         data["reading"],
         data["about"],

@@ -70,12 +70,14 @@ def _day(stamp: str) -> str:
 
 
 def _mixture(mixture: Mapping[str, Any]) -> str:
-    share = mixture["naive_share"]
+    baselines = {name.replace("_", " "): share for name, share in mixture["baselines"].items()}
     if not mixture["networks"]:
-        return "the naive forecast: no setting beat it on the validation rows"
+        return f"the {next(iter(baselines))} forecast: no setting beat it on the validation rows"
     count, settings = mixture["networks"], len(mixture["settings"])
     text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
-    return text + (f", {100 * share:.0f} % naive" if share >= 0.005 else "")
+    return text + "".join(
+        f", {100 * share:.0f} % {name}" for name, share in baselines.items() if share >= 0.005
+    )
 
 
 def _errors(result: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ A training that time does not allow is replaced by the network of the step befor
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -46,10 +46,11 @@ F64 = npt.NDArray[np.float64]
 T = TypeVar("T")
 R = TypeVar("R")
 
-NAIVE = "naive"
 # Trials whose forecasts are looked at for the mixture, and how many different ones it may hold.
 CANDIDATES = 12
 MEMBERS = 4
+# A mixture that keeps less than this of itself is the baseline.
+_TOO_LITTLE = 0.05
 # A retrained network whose error on rows it has seen exceeds this many times its validation error went wrong.
 _GONE_WRONG = 1.5
 
@@ -68,11 +69,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Candidates with their shares, and the naive forecast's; `forecasts` and `actual` are (V, H)."""
+    """Candidates with their shares, and those of the baselines; `forecasts` and `actual` are (V, H)."""
 
     candidates: tuple[Candidate, ...]
     shares: tuple[float, ...]
-    naive_share: float
+    baselines: dict[str, float]
     forecasts: F64
     actual: F64
 
@@ -134,40 +135,41 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
 
 def choose_mixture(
     candidates: Sequence[Candidate],
-    naive: F64,
+    baselines: Mapping[str, F64],
     actual: F64,
     *,
     horizon: int,
     ensemble: bool,
     most: int = MEMBERS,
 ) -> Mixture:
-    """Shares chosen on the validation rows: greedy selection, then shrinkage towards the naive forecast.
+    """Shares chosen on the validation rows: greedy selection, then shrinkage towards the best baseline.
 
-    The mixture keeps the part max(0, 1 - 1/t^2) of its way from the naive forecast, where t is the
-    Diebold-Mariano statistic of the two on these rows: nothing when it is not better, nearly all when it
+    The mixture keeps the part max(0, 1 - 1/t^2) of its way from the baseline that is best on these rows,
+    where t is the Diebold-Mariano statistic of the two: nothing when it is not better, nearly all when it
     clearly is. This is the positive-part shrinkage of James & Stein (1961) for one difference, and makes up
-    for having chosen the best of many on these very rows.
+    for having chosen the best of many on these very rows. All forecasts are (V, H).
     """
     if not ensemble:
         best = candidates[0]
-        return Mixture((best,), (1.0,), 0.0, best.forecasts, actual)
+        return Mixture((best,), (1.0,), {}, best.forecasts, actual)
     pool: dict[str, F64] = {str(index): c.forecasts for index, c in enumerate(candidates)}
-    chosen = select_ensemble({**pool, NAIVE: naive}, actual, most=most)
-    naive_share = chosen.pop(NAIVE, 0.0)
-    shares = {int(name): share for name, share in chosen.items()}
-    mixed = naive_share * naive + sum(
-        (s * candidates[i].forecasts for i, s in shares.items()), np.zeros_like(naive)
-    )
-    test = diebold_mariano(np.abs(mixed - actual).mean(1), np.abs(naive - actual).mean(1), horizon=horizon)
+    chosen = select_ensemble({**pool, **baselines}, actual, most=most)
+    everything = {**pool, **baselines}
+    mixed = sum((share * everything[name] for name, share in chosen.items()), np.zeros_like(actual))
+    errors = {name: np.abs(forecast - actual).mean(1) for name, forecast in baselines.items()}
+    base = min(errors, key=lambda name: float(errors[name].mean()))
+    test = diebold_mariano(np.abs(mixed - actual).mean(1), errors[base], horizon=horizon)
     kept = max(0.0, 1.0 - 1.0 / test.statistic**2) if test.statistic < 0 else 0.0
-    if kept < 0.05:
-        shares, kept = {}, 0.0
-    indices = sorted(shares)
+    if kept < _TOO_LITTLE:
+        kept = 0.0
+    shares = {name: kept * share for name, share in chosen.items() if kept > 0}
+    shares[base] = shares.get(base, 0.0) + 1.0 - kept
+    used = [index for index in range(len(candidates)) if str(index) in shares]
     return Mixture(
-        tuple(candidates[i] for i in indices),
-        tuple(kept * shares[i] for i in indices),
-        1.0 - kept * sum(shares.values()),
-        naive + kept * (mixed - naive),
+        tuple(candidates[index] for index in used),
+        tuple(shares[str(index)] for index in used),
+        {name: shares[name] for name in baselines if name in shares and shares[name] > 0},
+        baselines[base] + kept * (mixed - baselines[base]),
         actual,
     )
 
@@ -244,7 +246,7 @@ class Reserve:
 
     # Writing, plotting and the test; measured at 0.6 s on 2 cores, more when the disk is slow.
     FIXED = 1.5
-    # The most of the budget that training after the search may claim: a search cut short finds worse settings.
+    # The most of the budget that training after the search may claim: a short search finds worse settings.
     SHARE = 0.3
 
     def __init__(self, split: Split, epochs: int, members: int, workers: int, budget: Budget) -> None:

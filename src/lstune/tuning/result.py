@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.evaluation import (
+    BASELINES,
     Intervals,
     Verdict,
     baseline_forecasts,
@@ -54,7 +55,8 @@ def score_test(forecaster: Forecaster, series: Series, split: Split, seed: int) 
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x74657374]))
     verdict = judge(actual, forecasts, baselines, horizon=horizon, rng=rng)
     if not forecaster.members:
-        text = "no skill over naive: use the naive forecast (no setting beat it on the validation rows)"
+        label = BASELINES[next(iter(forecaster.baselines))].label
+        text = f"no skill over {label}: use the {label} forecast (no setting beat it on the validation rows)"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
     return Scored(
@@ -138,7 +140,7 @@ def build_result(
         "forecaster": {
             "networks": len(forecaster.members),
             "settings": _settings(forecaster),
-            "naive_share": forecaster.naive_share,
+            "baselines": forecaster.baselines,
         },
     }
 

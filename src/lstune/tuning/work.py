@@ -14,7 +14,7 @@ import numpy as np
 from lstune._version import __version__
 from lstune.engine import StopFlag
 from lstune.evaluation import BASELINES, baseline_forecasts, conformal
-from lstune.forecaster import Forecaster, save_forecaster
+from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, Study, TrialRecord, method_parts
 from lstune.search.space import snap_setting
 from lstune.search.storage import open_storage
@@ -234,15 +234,16 @@ class Work:
             self.progress.note("Interrupted: finishing with what was found (Ctrl-C again to abort).")
 
     def _validation_naive(self, objective: Objective) -> float:
-        naive, actual = self._validation_rows(objective)
-        return float(np.abs(naive - actual).mean())
+        baselines, actual = self._validation_rows(objective)
+        return float(np.abs(baselines["naive"] - actual).mean())
 
-    def _validation_rows(self, objective: Objective) -> tuple[Any, Any]:
-        """The naive forecast and the truth (V, H) on the validation rows."""
-        horizon = self.options.horizon
-        origins = scored_origins(self.series, objective.fold.validation, horizon)
-        naive = baseline_forecasts(self.series.values, origins, horizon=horizon)["naive"]
-        return naive, self.series.values[origins[:, None] + np.arange(1, horizon + 1)]
+    def _validation_rows(self, objective: Objective) -> tuple[dict[str, Any], Any]:
+        """The baselines that may be mixed in, and the truth, (V, H) each, on the validation rows."""
+        horizon, series = self.options.horizon, self.series
+        origins = scored_origins(series, objective.fold.validation, horizon)
+        found = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
+        mixable = {name: forecast for name, forecast in found.items() if name in MIXABLE}
+        return mixable, series.values[origins[:, None] + np.arange(1, horizon + 1)]
 
     # ---- after the search ----------------------------------------------------------------------------
 
@@ -256,10 +257,10 @@ class Work:
         candidates = load_candidates(objective, chosen, workers)
         if not candidates:
             check_any_success([])
-        naive, actual = self._validation_rows(objective)
+        baselines, actual = self._validation_rows(objective)
         return choose_mixture(
             candidates,
-            naive,
+            baselines,
             actual,
             horizon=self.options.horizon,
             ensemble=self._members() > 1,
@@ -301,7 +302,7 @@ class Work:
             tuple(replace(member, pipeline=replace(member.pipeline, series=None)) for member in members),
             self.options.horizon,
             history,
-            mixture.naive_share,
+            mixture.baselines,
             intervals,
             {**self.reading, "target": self.series.target, "features": list(self.series.feature_names)},
             {"series": self.series.name},

@@ -1,0 +1,31 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstune.series import Series
+
+
+def make_series(rows=300, seed=0, season=12, noise=0.2, dated=True, **extra):
+    rng = np.random.default_rng(seed)
+    values = 10 + np.sin(np.arange(rows) * 2 * np.pi / season) + noise * rng.normal(size=rows)
+    stamps = pd.date_range("2020-01-01", periods=rows, freq="D") if dated else pd.RangeIndex(rows)
+    return Series(stamps, values, freq="D" if dated else "", season=season, seasonal=True, **extra)
+
+
+@pytest.fixture
+def series():
+    return make_series()
+
+
+# Small enough for a trial to take milliseconds.
+TINY = {
+    "units": 4,
+    "lookback": [6, 12],
+    "transform": ["level", "difference"],
+    "supervision": "every",
+    "layers": 1,
+    "calendar": "none",
+    "epochs": 6,
+    "patience": 3,
+    "stride": "lookback/2",
+}

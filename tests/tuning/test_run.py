@@ -1,0 +1,339 @@
+import csv
+import json
+import os
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lstune
+from lstune.errors import DataError, RunError, SpaceError, StudyError, UserError
+from lstune.evaluation import baseline_forecasts, mase_scale
+from lstune.forecaster import forecast_at, load_forecaster, save_forecaster
+from lstune.series import append_rows, scored_origins, split_series, take_rows
+from lstune.tuning.progress import Progress
+
+from .conftest import TINY, make_series
+
+GOOD = {**TINY, "epochs": 30, "learning_rate": 0.02, "batch_size": 8, "patience": 10}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return lstune.tune(make_series(), trials=5, space=GOOD, seed=1, workers=2, out=out)
+
+
+@pytest.fixture(scope="module")
+def multi(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "multi"
+    return lstune.tune(make_series(), horizon=4, trials=4, space=TINY, method="random", workers=1, out=out)
+
+
+def test_the_result_has_the_documented_form(run):
+    result = json.loads((run.path / "result.json").read_text())
+    assert result == run.result
+    assert result["schema"] == 1
+    assert result["series"]["rows"] == 300
+    assert result["series"]["freq"] == "D"
+    assert (result["series"]["start"], result["series"]["end"]) == (
+        "2020-01-01T00:00:00",
+        "2020-10-26T00:00:00",
+    )
+    assert (result["method"], result["seed"], result["horizon"]) == ("tpe", 1, 1)
+    assert set(result["trials"]) == {"complete", "pruned", "failed"}
+    assert sum(result["trials"].values()) == 5
+    assert set(result["seconds"]) == {"search", "refit", "total"}
+    assert set(result["best"]) >= {"units", "lookback", "transform"}
+    assert set(result["validation"]) == {"mae", "rmse"}
+    assert {"rows", "mae", "rmse", "mase"} <= set(result["test"])
+    assert set(result["baselines"]) == {"naive", "seasonal_naive", "drift", "mean"}
+    assert all(set(errors) == {"mae", "rmse"} for errors in result["baselines"].values())
+    assert {"baseline", "skill", "p_value", "text"} <= set(result["verdict"])
+
+
+def test_a_seasonal_series_is_learnt(run):
+    assert run.result["test"]["mae"] < 0.9 * run.result["baselines"]["naive"]["mae"]
+    assert run.result["verdict"]["baseline"] == "seasonal_naive"
+    assert run.result["verdict"]["skill"] > 0
+
+
+@pytest.mark.parametrize("which", ["run", "multi"])
+def test_baselines_are_scored_on_the_rows_of_the_tail(which, request):
+    run = request.getfixturevalue(which)
+    series = make_series()
+    horizon = run.result["horizon"]
+    split = split_series(series, max_lookback=12, horizon=horizon)
+    origins = scored_origins(series, split.test, horizon)
+    assert run.result["test"]["rows"] == len(origins) == 45 - horizon + 1
+    truth = np.stack([series.values[origins + k] for k in range(1, horizon + 1)], axis=1)
+    for name, forecast in baseline_forecasts(series.values, origins, horizon=horizon, season=12).items():
+        errors = run.result["baselines"][name]
+        assert errors["mae"] == pytest.approx(np.abs(forecast - truth).mean())
+        assert errors["rmse"] == pytest.approx(np.sqrt(np.square(forecast - truth).mean()))
+    scale = mase_scale(series.values[: split.test.start], 12)
+    assert run.result["test"]["mase"] == pytest.approx(run.result["test"]["mae"] / scale)
+
+
+def test_the_skill_follows_from_the_errors(run):
+    result = run.result
+    base = result["baselines"][result["verdict"]["baseline"]]["mae"]
+    assert base == min(errors["mae"] for errors in result["baselines"].values())
+    assert result["verdict"]["skill"] == pytest.approx(1 - result["test"]["mae"] / base)
+
+
+def test_trials_csv_has_every_trial(run):
+    with (run.path / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["trial"]) for row in rows] == list(range(5))
+    assert {row["state"] for row in rows} <= {"complete", "pruned", "paused"}
+    assert float(rows[0]["validation_mae"]) > 0
+    assert rows[0]["units"] == "4"
+    assert len(run.trials) == 5
+
+
+def test_the_forecast_file_is_the_forecasters_forecast(run, multi):
+    for each, rows in ((run, 1), (multi, 4)):
+        table = pd.read_csv(each.path / "forecast.csv", index_col=0, parse_dates=True)
+        assert len(table) == rows
+        assert table.index[0] == pd.Timestamp("2020-10-27")
+        pd.testing.assert_frame_equal(table, each.predict(), check_freq=False, check_index_type=False)
+
+
+def test_a_run_can_be_moved_and_loaded(run, tmp_path):
+    import shutil
+
+    shutil.copytree(run.path, tmp_path / "moved")
+    again = lstune.load(tmp_path / "moved")
+    assert again.result == run.result
+    pd.testing.assert_frame_equal(again.predict(5), run.predict(5))
+    assert run.verdict in repr(again)
+
+
+def test_saved_and_loaded_forecasters_are_equal(run, tmp_path):
+    save_forecaster(run.forecaster, tmp_path)
+    assert not [name for name in os.listdir(tmp_path) if "tmp" in name]
+    pd.testing.assert_frame_equal(load_forecaster(tmp_path).predict(7), run.predict(7))
+
+
+def test_a_damaged_or_newer_forecaster(run, tmp_path):
+    with pytest.raises(RunError, match=r"no .*forecaster\.json"):
+        load_forecaster(tmp_path)
+    save_forecaster(run.forecaster, tmp_path)
+    path = tmp_path / "forecaster.json"
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "schema": 99}))
+    with pytest.raises(RunError, match="schema 99"):
+        load_forecaster(tmp_path)
+    path.write_text(json.dumps(data))
+    (tmp_path / "weights.npz").write_bytes(b"PK no")
+    with pytest.raises(RunError, match="damaged"):
+        load_forecaster(tmp_path)
+
+
+def test_beyond_the_horizon_the_forecast_is_fed_back(multi):
+    whole = multi.predict(8)["forecast"].to_numpy()
+    first = multi.predict()["forecast"].to_numpy()
+    np.testing.assert_allclose(whole[:4], first)
+    longer = append_rows(multi.forecaster.history, first)
+    np.testing.assert_allclose(multi.predict(data=longer)["forecast"], whole[4:])
+    assert multi.predict(6)["lower_95"].notna().tolist() == [True] * 4 + [False] * 2
+
+
+def test_intervals_hold_the_forecast(multi):
+    table = multi.predict()
+    assert list(table) == ["forecast", "lower_80", "upper_80", "lower_95", "upper_95"]
+    assert (table["lower_95"] < table["lower_80"]).all()
+    assert (table["lower_80"] < table["forecast"]).all()
+    assert set(multi.result["test"]["coverage"]) == {"80", "95"}
+    assert multi.result["test"]["coverage"]["95"] > 0.7
+
+
+def test_newer_rows_move_the_forecast_on(run):
+    series = make_series()
+    newer = append_rows(series, [12.0, 9.0, 10.0])
+    alone = take_rows(newer, -3)  # three rows that follow the stored ones
+    frame = pd.DataFrame({"when": newer.timestamps, "value": newer.values})
+    wanted = run.predict(data=newer)
+    assert wanted.index[0] == pd.Timestamp("2020-10-30")
+    np.testing.assert_allclose(run.predict(data=alone)["forecast"], wanted["forecast"])
+    np.testing.assert_allclose(run.predict(data=frame)["forecast"], wanted["forecast"])
+    assert run.predict()["forecast"].iloc[0] != wanted["forecast"].iloc[0]
+
+
+def test_too_few_rows_elsewhere(run):
+    far = make_series(rows=3)
+    far = type(far)(pd.date_range("2030-01-01", periods=3), far.values, freq="D", season=12)
+    with pytest.raises(UserError, match="needs at least"):
+        run.predict(data=far)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "3"])
+def test_steps_must_be_a_count(run, steps):
+    with pytest.raises(UserError, match="steps"):
+        run.predict(steps)
+
+
+def test_forecasts_at_an_origin_know_nothing_later(run):
+    series = make_series()
+    forecaster = run.forecaster
+    targets = range(200, 210)
+    before, _, origins = forecast_at(forecaster, series, targets)
+    changed = series.values.copy()
+    changed[205:] += 50
+    other = type(series)(series.timestamps, changed, freq="D", season=12, seasonal=True)
+    after, _, _ = forecast_at(forecaster, other, targets)
+    known = origins < 205
+    np.testing.assert_array_equal(before[known], after[known])
+    assert not np.allclose(before[~known], after[~known])
+
+
+def test_the_plot_is_one_file_with_the_verdict(run):
+    page = (run.path / "forecast.html").read_text()
+    assert run.verdict.replace("<", "&lt;") in page
+    assert "Plotly.react" in page
+    assert "src=" not in page.split("<body>")[1]
+    assert len(page) < 6_000_000
+
+
+def test_the_search_repeats_itself_with_one_worker(tmp_path):
+    results = []
+    for name in "ab":
+        run = lstune.tune(make_series(), trials=4, space=TINY, seed=5, workers=1, out=tmp_path / name)
+        results.append({key: value for key, value in run.result.items() if key != "seconds"})
+    assert results[0] == results[1]
+
+
+def test_the_test_tail_decides_nothing(tmp_path):
+    """Other values in the tail: the same trials, the same setting, the same shares."""
+    series = make_series()
+    tail = split_series(series, max_lookback=12).test
+    other = series.values.copy()
+    other[tail.start :] = np.random.default_rng(0).normal(10, 1, len(tail))
+    changed = type(series)(series.timestamps, other, freq="D", season=12, seasonal=True)
+    runs = [
+        lstune.tune(each, trials=4, space=TINY, workers=1, out=tmp_path / name)
+        for name, each in (("a", series), ("b", changed))
+    ]
+    for key in ("trials", "best", "validation"):
+        assert runs[0].result[key] == runs[1].result[key]
+    shares = [[entry["share"] for entry in each.result["forecaster"]["settings"]] for each in runs]
+    assert shares[0] == shares[1]
+    columns = ["trial", "state", "validation_mae", "epochs"]
+    pd.testing.assert_frame_equal(runs[0].trials[columns], runs[1].trials[columns])
+
+
+def test_the_budget_covers_everything(tmp_path):
+    began = time.monotonic()
+    run = lstune.tune(make_series(), budget="6s", space=TINY, out=tmp_path / "run")
+    spent = time.monotonic() - began
+    assert spent < 6 + 3
+    assert run.result["seconds"]["total"] <= spent
+    assert run.result["seconds"]["search"] > 1
+
+
+def test_manual_trains_one_setting_to_its_end(tmp_path):
+    space = {**TINY, "lookback": 6, "transform": "level", "patience": 0}
+    run = lstune.tune(make_series(), method="manual", space=space, out=tmp_path / "run")
+    assert run.result["trials"] == {"complete": 1, "pruned": 0, "failed": 0}
+    assert run.trials["epochs"].tolist() == [6]
+    assert run.result["best"]["transform"] == "level"
+
+
+def test_grid_tries_every_setting(tmp_path):
+    space = {
+        **TINY,
+        "activation": "tanh",
+        "dropout": 0.0,
+        "loss": "mae",
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+    }
+    run = lstune.tune(make_series(), method="grid", space=space, out=tmp_path / "run")
+    assert len(run.trials) == 4
+    assert len(run.trials[["lookback", "transform"]].drop_duplicates()) == 4
+
+
+def test_features_and_rows_without_dates(tmp_path):
+    rng = np.random.default_rng(0)
+    driver = rng.normal(size=200)
+    frame = pd.DataFrame({"y": np.roll(driver, 1) + 0.05 * rng.normal(size=200), "driver": driver})
+    run = lstune.tune(frame, target="y", features="driver", trials=4, space=GOOD, out=tmp_path / "run")
+    assert run.forecaster.history.feature_names == ("driver",)
+    assert run.result["verdict"]["skill"] > 0.3
+    assert len(run.predict(3)) == 3
+
+
+def test_a_study_in_which_all_fails_names_the_reason(tmp_path):
+    space = {**TINY, "learning_rate": 1e30, "optimizer": "adam", "clipnorm": 0, "loss": "mse"}
+    with pytest.raises(StudyError, match=r"Every trial failed.*not finite") as error:
+        lstune.tune(make_series(), trials=3, space=space, out=tmp_path / "run")
+    assert "learning_rate" in str(error.value)
+    assert "diverged" in (tmp_path / "run" / "trials.csv").read_text()
+
+
+class Interrupts(Progress):
+    """Presses Ctrl-C once there is a result."""
+
+    def __init__(self):
+        self.notes = []
+        self.pressed = False
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def show(self, snapshot):
+        if snapshot.best is not None and not self.pressed:
+            self.pressed = True
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_finishes_with_what_was_found(tmp_path):
+    progress = Interrupts()
+    run = lstune.tune(
+        make_series(), trials=10_000, space={**TINY, "units": [4, 8]}, out=tmp_path / "run", progress=progress
+    )
+    assert progress.pressed
+    assert 1 <= sum(run.result["trials"].values()) < 10_000
+    assert any("Interrupted" in note for note in progress.notes)
+    assert len(run.predict(2)) == 2
+
+
+def test_names_and_files(tmp_path):
+    with pytest.raises(UserError, match="amzn"):
+        lstune.tune("nosuchname", trials=1, out=tmp_path / "run")
+    with pytest.raises(DataError):
+        lstune.tune(str(tmp_path / "missing.csv"), trials=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"horizon": 0}, UserError),
+        ({"trials": 0}, UserError),
+        ({"budget": "soon"}, UserError),
+        ({"seed": -1}, UserError),
+        ({"workers": 0}, UserError),
+        ({"test_fraction": 0.0}, UserError),
+        ({"method": "magic"}, UserError),
+        ({"space": {"unit": 3}}, SpaceError),
+        ({"space": {"lookback": 5000}}, DataError),
+    ],
+)
+def test_bad_options_leave_no_folder(tmp_path, options, error):
+    with pytest.raises(error):
+        lstune.tune(make_series(), out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_not_used_twice(run):
+    with pytest.raises(RunError, match="folder of its own"):
+        lstune.tune(make_series(), trials=1, space=TINY, out=run.path)
+
+
+def test_load_needs_a_finished_run(tmp_path):
+    with pytest.raises(RunError):
+        lstune.load(tmp_path)
