@@ -1,0 +1,21 @@
+"""Keras runs on JAX in these tests: chosen here, before any test can import it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Tiny models: most of the time is compilation.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def keras_tuner():
+    """The real Keras Tuner, where it is installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("keras_tuner")
