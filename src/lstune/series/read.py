@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, UserError, explain, missing_extra
 from lstune.series._csv import decode, decompress, read_text_table
-from lstune.series._numbers import Numbers, parse_numbers
-from lstune.series._times import Times, looks_like_time, parse_times
-from lstune.series.clean import CleanOptions, RawRows, clean
+from lstune.series.clean import CleanOptions, clean
+from lstune.series.columns import ReadOptions, Table, names_of, select
 from lstune.series.data import Series
 
-__all__ = ["ReadOptions", "read_series"]
+__all__ = ["read_series"]
 
-_TIME_NAMES = (
-    "timestamp", "datetime", "date_time", "date", "time", "ds", "day", "month", "week", "period", "quarter",
-    "year", "index", "datum", "fecha", "unix", "epoch", "utc_timestamp", "observation_date",
-)  # fmt: skip
-# A column of one of these names that cannot be read is a mistake to tell, not one column among others.
-_SURE_TIME_NAMES = ("timestamp", "datetime", "date_time", "date", "ds", "datum", "fecha")
-_HOUR_NAMES = ("hour", "hr", "stunde")
-_TARGET_NAMES = ("y", "target", "value")
 _CLEANING = ("repeats", "max_gap", "season", "check")
-_ID_NAMES = ("unique_id", "series_id", "item_id")
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How to read a source; everything left at None is found out.
-
-    target: the column to forecast.  timestamp: its time column, or two ("date,time").
-    features: further columns as inputs, or "all" for every other numeric column.
-    series_id: which series of a long table (unique_id, ds, y).  id_column: the column that names them.
-    delimiter, decimal ("." or ","), header: the dialect of a text file.  missing: texts that mean missing.
-    """
-
-    target: str | None = None
-    timestamp: str | None = None
-    features: tuple[str, ...] | str = ()
-    series_id: str | None = None
-    id_column: str | None = None
-    delimiter: str | None = None
-    decimal: str | None = None
-    header: bool | None = None
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of raw cells and the words for its places."""
-
-    frame: pd.DataFrame
-    name: str
-    where: Callable[[Sequence[int] | npt.NDArray[np.int64]], str]
-    comma_file: bool = True
-    notes: tuple[str, ...] = ()
 
 
 def read_series(
@@ -92,7 +47,7 @@ def read_series(
     if freq is not None:
         cleaning["freq"] = freq
     clean_options = replace(clean_options or CleanOptions(), **cleaning)
-    wanted: tuple[str, ...] | str = "all" if features == "all" else _names(features)
+    wanted: tuple[str, ...] | str = "all" if features == "all" else names_of(features)
     try:
         read_options = ReadOptions(target=target, timestamp=timestamp, features=wanted, **options)
     except TypeError as error:
@@ -101,16 +56,10 @@ def read_series(
             explain(f"{error}".split("__init__() ")[-1], fix=f"Known: {', '.join(known)}")
         ) from None
     table = _load(source, read_options, name)
-    return clean(_select(table, read_options), clean_options)
+    return clean(select(table, read_options), clean_options)
 
 
-def _names(names: Sequence[str] | str) -> tuple[str, ...]:
-    if isinstance(names, str):
-        return tuple(part.strip() for part in names.split(",") if part.strip())
-    return tuple(names)
-
-
-def _load(source: Any, options: ReadOptions, name: str | None) -> _Table:
+def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
     if isinstance(source, (str, Path)):
         return _load_file(Path(source).expanduser(), options, name)
     if hasattr(source, "to_pandas") and not isinstance(source, (pd.DataFrame, pd.Series)):
@@ -137,7 +86,7 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> _Table:
     if isinstance(frame.columns, pd.MultiIndex):  # as yfinance gives: one ticker on a second level
         frame = frame.set_axis(_flat_names(frame.columns), axis=1)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    return _Table(frame, name or "series", lambda rows: _places("row", rows, 0))
+    return Table(frame, name or "series", lambda rows: _places("row", rows, 0))
 
 
 def _flat_names(columns: pd.MultiIndex) -> list[str]:
@@ -146,11 +95,11 @@ def _flat_names(columns: pd.MultiIndex) -> list[str]:
     return [" ".join(str(name[level]) for level in kept or [0] if name[level] != "") for name in columns]
 
 
-def _load_file(path: Path, options: ReadOptions, name: str | None) -> _Table:
+def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
     name = name or path.name.split(".")[0] or str(path)
     raw = decompress(path)
     if raw[:4] == b"PAR1":
-        return _Table(_read_parquet(path), name, lambda rows: _places("row", rows, 0))
+        return Table(_read_parquet(path), name, lambda rows: _places("row", rows, 0))
     table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
     frame = table.frame
     blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
@@ -160,7 +109,7 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> _Table:
     def where(rows: Any) -> str:
         return _places("line", lines[np.asarray(rows)], 0)
 
-    return _Table(frame, name, where, table.delimiter == ",", table.notes)
+    return Table(frame, name, where, table.delimiter == ",", table.notes)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -185,308 +134,3 @@ def _places(word: str, rows: Any, first: int) -> str:
     if len(numbers) <= 5:
         return f"{word}s {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
     return f"{word}s {', '.join(map(str, numbers[:5]))} and {len(numbers) - 5} more"
-
-
-def _cells(frame: pd.DataFrame, column: str) -> Any:
-    """A column as an array: numbers stay numbers, missing becomes None."""
-    cells = frame[column]
-    if cells.dtype.kind in "iufb" and isinstance(cells.dtype, np.dtype):
-        return cells.to_numpy()
-    return cells.astype(object).where(cells.notna(), None).to_numpy(dtype=object)
-
-
-def _select(table: _Table, options: ReadOptions) -> RawRows:
-    """Choose the columns and turn them into timestamps and numbers."""
-    table = _one_series(table, options)
-    frame = table.frame
-    if not len(frame):
-        raise DataError(explain("The source holds no rows", table.name))
-    time_column, times = _find_times(table, options)
-    used = set(_names(time_column or ""))
-    id_column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
-    rest = [column for column in frame.columns if column not in used and column != id_column]
-    target = _find_target(table, rest, options)
-    names = _find_features(table, rest, target, options)
-    read = {column: _numbers_of(table, column, options) for column in (target, *names)}
-    for column, numbers in read.items():
-        _check_numbers(table, column, numbers)
-    notes = list(table.notes)
-    for numbers in read.values():
-        notes += [note for note in numbers.notes if note not in notes]
-    notes += (
-        list(times.notes)
-        if times is not None
-        else ["No timestamp column was found: rows count as equal steps"]
-    )
-    return RawRows(
-        stamps=None if times is None else times.stamps,
-        values=read[target].values,
-        features=np.column_stack([read[name].values for name in names])
-        if names
-        else np.empty((len(frame), 0)),
-        target=target,
-        feature_names=names,
-        where=table.where,
-        name=table.name,
-        notes=tuple(notes),
-    )
-
-
-def _one_series(table: _Table, options: ReadOptions) -> _Table:
-    """Of a long table with an id column, the rows of one series."""
-    frame = table.frame
-    column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
-    if column is None:
-        if options.series_id is not None:
-            raise DataError(
-                explain(
-                    f"series_id needs a column that names the series ({', '.join(_ID_NAMES)})",
-                    f"columns {', '.join(frame.columns)}",
-                    "Say which one with id_column",
-                )
-            )
-        return table
-    if column not in frame.columns:
-        raise DataError(_no_column(column, "id", list(frame.columns), table.name))
-    ids = frame[column].astype(str)
-    names = list(dict.fromkeys(ids))
-    if options.series_id is None:
-        if len(names) == 1:
-            return table
-        raise DataError(
-            explain(
-                f"The table holds {len(names)} series; one must be chosen",
-                f"{column}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
-                f"Give series_id, for example series_id='{names[0]}'",
-            )
-        )
-    wanted = str(options.series_id)
-    if wanted not in names:
-        raise DataError(
-            explain(
-                f"No series is called '{wanted}' in the column '{column}'",
-                f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
-                _close(wanted, names),
-            )
-        )
-    keep = np.flatnonzero((ids == wanted).to_numpy())
-    where = table.where
-    return replace(
-        table,
-        frame=frame.iloc[keep].reset_index(drop=True),
-        where=lambda rows: where(keep[np.asarray(rows, dtype=np.int64)]),
-        name=wanted,
-    )
-
-
-def _close(name: str, names: Sequence[str]) -> str:
-    lowered = {other.lower(): other for other in names}
-    close = difflib.get_close_matches(name.lower(), list(lowered), 3, 0.6)
-    if not close:
-        return "Choose one of these"
-    return f"Perhaps {' or '.join(repr(lowered[match]) for match in close)} is meant"
-
-
-def _no_column(name: str, role: str, columns: Sequence[str], table: str) -> str:
-    shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-    return explain(
-        f"There is no {role} column '{name}' in {table}", f"columns {shown}", _close(name, columns)
-    )
-
-
-def _find_times(table: _Table, options: ReadOptions) -> tuple[str | None, Times | None]:
-    """The time column and its stamps, (None, None) if the rows are not dated."""
-    frame = table.frame
-    columns = list(frame.columns)
-    if options.timestamp is not None:
-        named = _names(options.timestamp) if options.timestamp not in columns else (options.timestamp,)
-        for column in named:
-            if column not in columns:
-                raise DataError(_no_column(column, "timestamp", columns, table.name))
-        times = parse_times(_joined(frame, named))
-        _check_times(table, ",".join(named), _joined(frame, named), times)
-        return ",".join(named), times
-    for named in _time_candidates(frame):
-        times = parse_times(_joined(frame, named), numbers=_bare(named[0]) in _TIME_NAMES)
-        if times.readable >= 0.5:
-            _check_times(table, ",".join(named), _joined(frame, named), times)
-            return ",".join(named), times
-        if _bare(named[0]) in _SURE_TIME_NAMES:
-            _check_times(table, ",".join(named), _joined(frame, named), times)
-    return None, None
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.strip().lower())
-
-
-def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
-    """Cells of one time column, or of several: a date and a time of day; year, month, day, hour."""
-    if len(columns) == 1:
-        cells = frame[columns[0]]
-        return cells if cells.dtype.kind == "M" or "period" in str(cells.dtype) else _cells(frame, columns[0])
-    if [_bare(column) for column in columns][:2] == ["year", "month"]:
-        parts = [pd.to_numeric(frame[column], errors="coerce") for column in columns]
-        units = dict(zip(("year", "month", "day", "hour", "minute"), parts, strict=False))
-        units.setdefault("day", pd.Series(1, index=frame.index))
-        return pd.to_datetime(pd.DataFrame(units), errors="coerce")
-    texts = [["" if cell is None or cell != cell else str(cell) for cell in frame[name]] for name in columns]
-    if _bare(columns[1]) in _HOUR_NAMES:
-        texts[1] = [re.sub(r"^(\d{1,2})(\.0)?$", _clock, cell) for cell in texts[1]]
-    return np.array([" ".join(parts).strip() for parts in zip(*texts, strict=True)], dtype=object)
-
-
-def _clock(hour: re.Match[str]) -> str:
-    return f"{int(hour[1]):02d}:00"
-
-
-def _time_candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Columns that may hold the time, the likeliest first."""
-    by_name = {_bare(column): column for column in frame.columns}
-    found: list[tuple[str, ...]] = [(column,) for column in frame.columns if frame[column].dtype.kind == "M"]
-    found += [(column,) for column in frame.columns if "period" in str(frame[column].dtype)]
-    if "year" in by_name and "month" in by_name:
-        parts = [by_name[part] for part in ("year", "month", "day", "hour", "minute") if part in by_name]
-        found.append(tuple(parts))
-    hour = next((by_name[name] for name in _HOUR_NAMES if name in by_name), None)
-    day = next((by_name[name] for name in ("date", "dteday", "ds", "datum", "day") if name in by_name), None)
-    if hour is not None and day is not None:
-        found.append((day, hour))
-    if (
-        "date" in by_name
-        and "time" in by_name
-        and re.match(r"\d{1,2}:\d\d", str(frame[by_name["time"]].iloc[0]))
-    ):
-        found.append((by_name["date"], by_name["time"]))
-    found += [(by_name[name],) for name in _TIME_NAMES if name in by_name]
-    for column in frame.columns:
-        if frame[column].dtype.kind not in "iufbM":
-            cells = frame[column].dropna().astype(str)
-            if len(cells) and cells.iloc[:20].map(looks_like_time).all():
-                found.append((column,))
-    return list(dict.fromkeys(found))
-
-
-def _check_times(table: _Table, column: str, cells: Any, times: Times) -> None:
-    unreadable = np.flatnonzero(np.isnat(times.stamps.to_numpy()))
-    if not len(unreadable):
-        return
-    cells = np.asarray(cells, dtype=object)
-    shown = ", ".join(repr(cells[row]) for row in unreadable[:3])
-    everything = len(unreadable) == len(cells)
-    raise DataError(
-        explain(
-            f"The column '{column}' does not hold timestamps"
-            if everything
-            else f"{len(unreadable)} timestamps in the column '{column}' cannot be read",
-            f"{shown} in {table.where(unreadable)}",
-            "Write dates like 2024-01-31, or name the column that holds the time (timestamp)"
-            if everything
-            else "Mend or remove those rows; dates like 2024-01-31 are always understood",
-        )
-    )
-
-
-def _find_target(table: _Table, rest: list[str], options: ReadOptions) -> str:
-    frame = table.frame
-    if options.target is not None:
-        if options.target in frame.columns:
-            return options.target
-        same = [column for column in rest if _bare(column) == _bare(options.target)]
-        if len(same) == 1:
-            return same[0]
-        raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
-    features = set(options.features) if options.features != "all" else set()
-    numeric = [column for column in rest if column not in features and _is_numeric(table, column, options)]
-    counters = [
-        column for column in numeric if _bare(column) in _TIME_NAMES and _counts_up(table, column, options)
-    ]
-    numeric = [column for column in numeric if column not in counters] or numeric
-    if len(numeric) == 1:
-        return numeric[0]
-    if not numeric:
-        raise DataError(
-            explain(
-                "No column holds numbers that could be forecast",
-                f"columns {', '.join(frame.columns)} in {table.name}",
-                "Check the file's delimiter and decimal mark, or name the target",
-            )
-        )
-    named = [column for column in numeric if _bare(column) in _TARGET_NAMES]
-    if len(named) == 1:
-        return named[0]
-    fix = next((column for column in numeric if _bare(column) == "close"), numeric[0])
-    raise DataError(
-        explain(
-            f"{len(numeric)} columns could be the target; one must be named",
-            ", ".join(numeric[:12]) + (", ..." if len(numeric) > 12 else ""),
-            f"For example target='{fix}' (--target {fix} on the command line)",
-        )
-    )
-
-
-def _counts_up(table: _Table, column: str, options: ReadOptions) -> bool:
-    """Whether a column only counts the rows or the time that has passed."""
-    return bool((np.diff(_numbers_of(table, column, options).values) > 0).all())
-
-
-def _is_numeric(table: _Table, column: str, options: ReadOptions) -> bool:
-    """Whether most of the column's filled cells are numbers."""
-    sample = _Table(table.frame.iloc[:2000], table.name, table.where, table.comma_file)
-    numbers = _numbers_of(sample, column, options)
-    good = int(np.isfinite(numbers.values).sum()) + len(numbers.infinite)
-    return good > 0 and good >= len(numbers.bad)
-
-
-def _find_features(table: _Table, rest: list[str], target: str, options: ReadOptions) -> tuple[str, ...]:
-    if options.features == "all":
-        return tuple(column for column in rest if column != target and _is_numeric(table, column, options))
-    for column in options.features:
-        if column not in table.frame.columns:
-            raise DataError(
-                _no_column(column, "feature", [name for name in rest if name != target], table.name)
-            )
-        if column == target:
-            raise DataError(
-                explain(
-                    f"'{column}' is the target; its past is an input anyway",
-                    f"features {', '.join(options.features)}",
-                    "Leave it out of the features",
-                )
-            )
-    return tuple(options.features)
-
-
-def _numbers_of(table: _Table, column: str, options: ReadOptions) -> Numbers:
-    return parse_numbers(
-        _cells(table.frame, column),
-        decimal=options.decimal,
-        comma_file=table.comma_file,
-        missing=frozenset(text.strip().lower() for text in options.missing),
-    )
-
-
-def _check_numbers(table: _Table, column: str, numbers: Numbers) -> None:
-    if numbers.bad:
-        rows = list(numbers.bad)
-        texts = list(dict.fromkeys(numbers.bad.values()))
-        shown = ", ".join(repr(text) for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
-        mostly = len(rows) > 0.5 * len(numbers.values)
-        raise DataError(
-            explain(
-                f"The column '{column}' must hold numbers, but {len(rows)} of its {len(numbers.values)} rows "
-                "hold text",
-                f"{shown} in {table.where(rows)}",
-                "Name another column, or turn its categories into numbers (one column of 0 and 1 for each)"
-                if mostly
-                else f"Mend those rows, or say that the text means missing: missing=('{texts[0]}',)",
-            )
-        )
-    if numbers.infinite:
-        raise DataError(
-            explain(
-                f"The column '{column}' holds infinite values",
-                table.where(numbers.infinite),
-                "Replace them by numbers, or leave the cells empty so that they count as missing",
-            )
-        )
