@@ -3,7 +3,14 @@ import pytest
 
 from lstune.errors import SpaceError
 from lstune.search.space import Space, default_setting, sample_setting, snap_setting
-from lstune.tuning.defaults import Nature, default_space, first_settings, largest_lookback, parse_override
+from lstune.tuning.defaults import (
+    Nature,
+    default_space,
+    first_settings,
+    is_multiplicative,
+    largest_lookback,
+    parse_override,
+)
 from lstune.tuning.settings import HYPERPARAMETERS, recipe
 
 NATURES = [
@@ -12,6 +19,7 @@ NATURES = [
     Nature(2100, season=7, positive=True),
     Nature(2100, season=24, positive=True, horizon=24),
     Nature(2500, season=365),
+    Nature(2100, positive=True, multiplicative=True),
     Nature(50_000, season=168, dated=False),
 ]
 
@@ -30,7 +38,7 @@ def test_every_default_setting_can_be_trained(nature):
 def test_first_settings_are_settings_of_the_space(nature):
     space = default_space(nature)
     settings = first_settings(space, nature)
-    assert 2 <= len(settings) <= 4
+    assert 1 <= len(settings) <= 4
     filled = [snap_setting(space, setting) for setting in settings]
     assert len({setting["transform"] for setting in filled}) == len(settings)
 
@@ -89,3 +97,17 @@ def test_largest_lookback():
     assert largest_lookback(space.replace({"lookback": 7})) == 7
     with pytest.raises(SpaceError, match="whole numbers"):
         largest_lookback(space.replace({"lookback": ["long"]}))
+
+
+def test_prices_are_told_from_demand():
+    rng = np.random.default_rng(0)
+    price = 100 * np.exp(np.cumsum(rng.normal(0.002, 0.02, 2000)))
+    demand = 100 + 30 * np.sin(np.arange(2000) / 4) + rng.normal(size=2000)
+    assert is_multiplicative(price)
+    assert not is_multiplicative(demand)
+    assert not is_multiplicative(price - price.min() - 1)
+    assert not is_multiplicative(price[:20])
+    assert not is_multiplicative(np.ones(100))
+    assert default_space(Nature(1400, positive=True, multiplicative=True))["transform"].options == (
+        "log_difference",
+    )

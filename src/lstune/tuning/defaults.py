@@ -12,11 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lstune.errors import SpaceError, explain
 from lstune.search.space import Choice, Fixed, Float, Int, Space
 from lstune.tuning.settings import check_names
 
-__all__ = ["Nature", "default_space", "first_settings", "largest_lookback", "parse_override"]
+__all__ = [
+    "Nature",
+    "default_space",
+    "first_settings",
+    "is_multiplicative",
+    "largest_lookback",
+    "parse_override",
+]
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class Nature:
     """What the defaults depend on.
 
     `rows`: training rows. `season`: rows in a season, 1 for none. `positive`: whether all values are above 0.
-    `dated`: whether the series has a calendar.
+    `dated`: whether the series has a calendar. `multiplicative`: whether its steps grow with its level.
     """
 
     rows: int
@@ -32,6 +41,7 @@ class Nature:
     positive: bool = False
     horizon: int = 1
     dated: bool = True
+    multiplicative: bool = False
 
 
 def _lookbacks(nature: Nature) -> tuple[int, int, int]:
@@ -43,15 +53,38 @@ def _lookbacks(nature: Nature) -> tuple[int, int, int]:
     return min(8, usual), usual, max(longest, usual)
 
 
+def is_multiplicative(values: Any) -> bool:
+    """Whether the steps of a positive series (T,) grow with its level, as those of prices do.
+
+    True if the median step of the first and last third differ more than fourfold, and the steps of the
+    logarithm differ less.
+    """
+    y = np.asarray(values, dtype=np.float64)
+    if len(y) < 30 or y.min() <= 0:
+        return False
+    third = len(y) // 3
+
+    def growth(z: Any) -> float:
+        steps = np.abs(np.diff(z))
+        first, last = float(np.median(steps[:third])), float(np.median(steps[-third:]))
+        return abs(np.log(last / first)) if first > 0 and last > 0 else 0.0
+
+    return growth(y) > np.log(4.0) and growth(np.log(y)) < growth(y)
+
+
 def default_space(nature: Nature) -> Space:
     """The space searched when nothing else is said; every part can be replaced."""
     shortest, usual, longest = _lookbacks(nature)
     widest = 32 if nature.rows < 300 else 128 if nature.rows < 20_000 else 256
-    transforms = ["difference", "level"]
-    if nature.positive:
-        transforms.append("log_difference")
-    if 1 < nature.season <= nature.rows // 4:
-        transforms.append("seasonal_difference")
+    if nature.multiplicative:
+        # A network that knows the steps of a cheap share is lost when the share costs ten times as much.
+        transforms = ["log_difference"]
+    else:
+        transforms = ["difference", "level"]
+        if nature.positive:
+            transforms.append("log_difference")
+        if 1 < nature.season <= nature.rows // 4:
+            transforms.append("seasonal_difference")
     overlap = (2, 4, 8, 16) if nature.rows >= 300 else (4, 8, 16, 32)
     return Space(
         {
@@ -62,7 +95,8 @@ def default_space(nature: Nature) -> Space:
             "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
             "units": Int(8, widest, log=True, default=min(64, widest)),
             "layers": Int(1, 2, default=1),
-            "activation": Choice(("tanh", "relu", "sigmoid")),
+            # relu is not bounded: beyond the range of the training rows its cells ran away on a price series.
+            "activation": Choice(("tanh", "sigmoid", "softsign")),
             "dropout": Float(0.0, 0.4, step=0.1, default=0.0),
             "loss": Choice(("mae", "huber", "mse")),
             "batch_size": Choice((8, 16, 32, 64), default=16),

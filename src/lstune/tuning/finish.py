@@ -10,6 +10,7 @@ A training that time does not allow is replaced by the network of the step befor
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -140,14 +141,17 @@ def choose_mixture(
     *,
     horizon: int,
     ensemble: bool,
+    tried: int = 1,
     most: int = MEMBERS,
 ) -> Mixture:
     """Shares chosen on the validation rows: greedy selection, then shrinkage towards the best baseline.
 
-    The mixture keeps the part max(0, 1 - 1/t^2) of its way from the baseline that is best on these rows,
-    where t is the Diebold-Mariano statistic of the two: nothing when it is not better, nearly all when it
-    clearly is. This is the positive-part shrinkage of James & Stein (1961) for one difference, and makes up
-    for having chosen the best of many on these very rows. All forecasts are (V, H).
+    The mixture keeps the part max(0, 1 - c/t^2) of its way from the baseline that is best on these rows,
+    where t is the Diebold-Mariano statistic of the two: nothing when it is hardly better, nearly all when it
+    clearly is. With c = 1 this is the positive-part shrinkage of James & Stein (1961) for one difference. But
+    the mixture was chosen among `tried` trials on these very rows: the best of that many differences without
+    any skill has t^2 near 2 ln(tried) if they are independent; half of that, for trials are alike, is added.
+    All forecasts are (V, H).
     """
     if not ensemble:
         best = candidates[0]
@@ -159,7 +163,8 @@ def choose_mixture(
     errors = {name: np.abs(forecast - actual).mean(1) for name, forecast in baselines.items()}
     base = min(errors, key=lambda name: float(errors[name].mean()))
     test = diebold_mariano(np.abs(mixed - actual).mean(1), errors[base], horizon=horizon)
-    kept = max(0.0, 1.0 - 1.0 / test.statistic**2) if test.statistic < 0 else 0.0
+    doubt = 1.0 + math.log(max(tried, 1))
+    kept = max(0.0, 1.0 - doubt / test.statistic**2) if test.statistic < 0 else 0.0
     if kept < _TOO_LITTLE:
         kept = 0.0
     shares = {name: kept * share for name, share in chosen.items() if kept > 0}
