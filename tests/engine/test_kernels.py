@@ -26,7 +26,7 @@ from lstune.engine import (
 )
 from lstune.engine._jit import JIT_DISABLED
 from lstune.engine.config import ACTIVATIONS, LOSSES, RECURRENT_ACTIVATIONS
-from lstune.engine.kernels import dropout_multipliers, mix
+from lstune.engine.dropout import dropout_multipliers, mix
 from lstune.engine.network import HIDDEN, IN_STEP, Network
 from lstune.engine.reference import LSTMMasks, forward, loss_and_gradient, loss_value, train_reference
 from lstune.engine.weights import input_widths, parameter_count

@@ -59,7 +59,10 @@ class LSTM:
     """A long short-term memory layer (Hochreiter & Schmidhuber 1997), gate order i, f, c, o as in Keras.
 
     `dropout` masks the inputs and `recurrent_dropout` the previous hidden state; each mask is drawn once for
-    a batch and used at every step (Gal & Ghahramani 2016; Keras 3 does the same).
+    a batch and used at every step and by all gates (Gal & Ghahramani 2016, tied weights; Keras 3 does the
+    same, save that with `recurrent_dropout` it draws a mask for each gate).
+    With `bidirectional` a second LSTM of the same settings reads the window from its end, and the two outputs
+    are concatenated, 2U wide (Schuster & Paliwal 1997; Keras' Bidirectional with merge_mode="concat").
     """
 
     units: int
@@ -70,6 +73,7 @@ class LSTM:
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     return_sequences: bool = False
+    bidirectional: bool = False
 
     def __post_init__(self) -> None:
         _require(_is_int(self.units, 1), "LSTM units must be a whole number of 1 or more", self.units)
@@ -77,6 +81,11 @@ class LSTM:
         _one_of("LSTM recurrent_activation", self.recurrent_activation, RECURRENT_ACTIVATIONS)
         for name in ("dropout", "recurrent_dropout"):
             _require(_is_rate(getattr(self, name)), f"LSTM {name} must be in [0, 1)", getattr(self, name))
+
+    @property
+    def width(self) -> int:
+        """The width of an output row: U, or 2U if bidirectional."""
+        return 2 * self.units if self.bidirectional else self.units
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,9 @@ class ModelConfig:
     def output_size(self) -> int:
         """H, the width of the output."""
         for layer in reversed(self.layers):
-            if isinstance(layer, (LSTM, Dense)):
+            if isinstance(layer, LSTM):
+                return layer.width
+            if isinstance(layer, Dense):
                 return layer.units
         return self.input_size
 

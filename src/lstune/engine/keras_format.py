@@ -5,6 +5,7 @@ The one place in the engine that imports Keras, and only when called (extra `ker
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,11 @@ def _keras() -> ModuleType:
 
 
 def _layer_to_keras(keras: ModuleType, layer: LayerConfig, name: str, return_sequences: bool) -> Any:
+    if isinstance(layer, LSTM) and layer.bidirectional:
+        one_way = _layer_to_keras(
+            keras, replace(layer, bidirectional=False), f"{name}_forward", return_sequences
+        )
+        return keras.layers.Bidirectional(one_way, merge_mode="concat", name=name)
     if isinstance(layer, LSTM):
         return keras.layers.LSTM(
             layer.units,
@@ -84,6 +90,9 @@ def to_keras_model(
         sequences = isinstance(layer, LSTM) and layer.return_sequences
         # Everything above the last LSTM works on single steps, so the others need not be computed.
         if last_step and lstms and index == lstms[-1]:
+            if sequences and isinstance(layer, LSTM) and layer.bidirectional:
+                # The second direction ends at the window's first step: its last step is not its outcome.
+                raise ConfigError(explain("last_step needs a last LSTM of one direction", layer))
             sequences = False
         layers.append(_layer_to_keras(keras, layer, f"{type(layer).__name__.lower()}_{index}", sequences))
     built = keras.Sequential(layers)
@@ -190,8 +199,27 @@ _NO_PENALTIES = tuple(
 )
 
 
+def _one_direction(layer: Any) -> LSTM:
+    if type(layer) is not _keras().layers.LSTM:
+        raise _refuse("The engine knows LSTM alone in a Bidirectional", layer, type(layer).__name__)
+    _check_plain(layer, _NO_PENALTIES)
+    _check_plain(layer, (("stateful", False), ("return_state", False)))
+    return LSTM(
+        units=layer.units,
+        activation=_activation_name(layer, layer.activation, ACTIVATIONS, "activation"),
+        recurrent_activation=_activation_name(
+            layer, layer.recurrent_activation, RECURRENT_ACTIVATIONS, "recurrent_activation"
+        ),
+        use_bias=layer.use_bias,
+        unit_forget_bias=layer.unit_forget_bias,
+        dropout=float(layer.dropout),
+        recurrent_dropout=float(layer.recurrent_dropout),
+        return_sequences=layer.return_sequences,
+    )
+
+
 def layer_from_keras(layer: Any) -> LayerConfig:
-    """The engine's layer for a Keras LSTM, Dense or Dropout.
+    """The engine's layer for a Keras LSTM, Bidirectional LSTM, Dense or Dropout.
 
     Raises `ConfigError`, with the layer's name and the reason, for whatever the engine would do differently.
     """
@@ -201,20 +229,14 @@ def layer_from_keras(layer: Any) -> LayerConfig:
     if layer.dtype_policy.name != "float32":
         raise _refuse("The engine computes in float32", layer, layer.dtype_policy.name)
     if kind is keras.layers.LSTM:
-        _check_plain(layer, _NO_PENALTIES)
-        _check_plain(layer, (("stateful", False), ("go_backwards", False), ("return_state", False)))
-        return LSTM(
-            units=layer.units,
-            activation=_activation_name(layer, layer.activation, ACTIVATIONS, "activation"),
-            recurrent_activation=_activation_name(
-                layer, layer.recurrent_activation, RECURRENT_ACTIVATIONS, "recurrent_activation"
-            ),
-            use_bias=layer.use_bias,
-            unit_forget_bias=layer.unit_forget_bias,
-            dropout=float(layer.dropout),
-            recurrent_dropout=float(layer.recurrent_dropout),
-            return_sequences=layer.return_sequences,
-        )
+        _check_plain(layer, (("go_backwards", False),))
+        return _one_direction(layer)
+    if kind is keras.layers.Bidirectional:
+        _check_plain(layer, (("merge_mode", "concat"),))
+        forward, backward = (_one_direction(half) for half in (layer.forward_layer, layer.backward_layer))
+        if forward != backward:
+            raise _refuse("The engine knows two directions of the same settings", layer, backward)
+        return replace(forward, bidirectional=True)
     if kind is keras.layers.Dense:
         _check_plain(layer, _NO_PENALTIES)
         if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
@@ -225,7 +247,7 @@ def layer_from_keras(layer: Any) -> LayerConfig:
         if layer.noise_shape is not None:
             raise _refuse("The engine does not know Dropout with a noise_shape", layer, layer.noise_shape)
         return Dropout(float(layer.rate))
-    raise _refuse("The engine knows LSTM, Dense and Dropout layers", layer, kind.__name__)
+    raise _refuse("The engine knows LSTM, Bidirectional LSTM, Dense and Dropout layers", layer, kind.__name__)
 
 
 def from_keras_model(keras_model: Any) -> tuple[ModelConfig, F32]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstune.engine._jit import kernel
 from lstune.engine.cell import activate, activation_slope, cell_backward, cell_forward
+from lstune.engine.dropout import dropout_multipliers, mix
 from lstune.engine.gemm import PANEL, gemm, pack, pack_transposed
 from lstune.engine.network import (
     ACTIVATION,
@@ -20,6 +21,7 @@ from lstune.engine.network import (
     D_GATES_AT,
     D_HIDDEN_AT,
     D_HIDDEN_STEP,
+    D_IN_ADDS,
     D_IN_AT,
     D_OUT_AT,
     DEPTH_IN,
@@ -37,6 +39,7 @@ from lstune.engine.network import (
     KIND_DENSE,
     KIND_DROPOUT,
     KIND_LSTM,
+    KIND_MERGE,
     NARROW,
     OUT_AT,
     OUT_SEQUENCE,
@@ -44,6 +47,7 @@ from lstune.engine.network import (
     PACKED_AT,
     RATE,
     RECURRENT_RATE,
+    REVERSED,
     ROW_STEP,
     ROWS_AT,
     SQUASHED_AT,
@@ -61,36 +65,6 @@ _GRADIENT_DEPTH = 128
 
 
 @kernel
-def mix(key, word):
-    """A 64-bit key for a part of a stream (the finalizer of SplitMix64; Steele et al. 2014)."""
-    z = np.uint64(key) + (np.uint64(word) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@kernel
-def dropout_multipliers(out, rate, key):
-    """Fill `out` (n,) with 0 at `rate`, else 1 / (1 - rate); value i depends on key and i alone.
-
-    A counter hashed twice with a 32-bit finalizer (Wellons' lowbias32): no state to save, so training can go
-    on at any batch, and the backward pass draws a mask again instead of keeping it.
-    """
-    low, high = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
-    limit = np.uint32(min(rate * 4294967296.0, 4294967295.0))
-    scale = np.float32(1.0 / (1.0 - rate))
-    for i in range(len(out)):
-        x = np.uint32(np.uint32(i) ^ low)
-        x = np.uint32((x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
-        x = np.uint32((x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x846CA68B))
-        x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) + high)
-        x = np.uint32((x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
-        x = np.uint32((x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x846CA68B))
-        x = np.uint32(x ^ np.uint32(x >> np.uint32(16)))
-        out[i] = scale if x >= limit else np.float32(0.0)
-
-
-@kernel
 def _multiply(ws, at, factors_at, count):
     values, factors = ws[at : at + count], ws[factors_at : factors_at + count]
     for i in range(count):
@@ -102,6 +76,13 @@ def _copy(ws, to, source, count):
     target, given = ws[to : to + count], ws[source : source + count]
     for i in range(count):
         target[i] = given[i]
+
+
+@kernel
+def _add(ws, to, source, count):
+    target, given = ws[to : to + count], ws[source : source + count]
+    for i in range(count):
+        target[i] += given[i]
 
 
 @kernel
@@ -174,8 +155,8 @@ def _lstm_rows(ws, p, rates, steps, b, training, key):
     for t in range(steps):
         for j in range(b):
             row = p[ROWS_AT] + (t * b + j) * row_step
-            source = p[IN_AT] + (t * b + j) * in_step
-            _copy(ws, row + hidden, source, width)
+            read = steps - 1 - t if p[REVERSED] else t
+            _copy(ws, row + hidden, p[IN_AT] + (read * b + j) * in_step, width)
             if masked:
                 _multiply(ws, row + hidden, p[IN_MASK_AT] + j * width, width)
             if p[HAS_BIAS]:
@@ -250,11 +231,16 @@ def lstm_backward(ws, p, rates, gradient, steps, b):
             for j in range(b):
                 _multiply(ws, p[D_HIDDEN_AT] + j * d_step, p[HIDDEN_MASK_AT] + j * hidden, hidden)
         if passes_on:
+            read = steps - 1 - t if p[REVERSED] else t
             for j in range(b):
                 source = p[D_HIDDEN_AT] + j * d_step + hidden
                 if rates[RATE] > 0.0:
                     _multiply(ws, source, p[IN_MASK_AT] + j * width, width)
-                _copy(ws, p[D_IN_AT] + (t * b + j) * p[IN_STEP], source, width)
+                to = p[D_IN_AT] + (read * b + j) * p[IN_STEP]
+                if p[D_IN_ADDS]:
+                    _add(ws, to, source, width)
+                else:
+                    _copy(ws, to, source, width)
     gemm(
         depth, 2 * blocks, steps * b, ws, p[GRADIENT_AT], PANEL, depth * PANEL,
         ws, p[ROWS_AT], 1, row_step, ws, p[GATES_AT], PANEL, panel, _GRADIENT_DEPTH, 0,
@@ -378,6 +364,27 @@ def dropout_backward(ws, p, rates, rows, key):
 
 
 @kernel
+def _merge(ws, table, index, steps, b, backwards):
+    """Two directions' outputs side by side, the second turned round; `backwards` splits the gradient."""
+    merged = table[index]
+    sequence, units = merged[OUT_SEQUENCE], merged[UNITS] // 2
+    rows = steps if sequence else 1
+    for part in range(2):
+        p = table[index - 2 + part]
+        for t in range(rows):
+            source_step = (steps - 1 - t if part else t) if sequence else 0
+            for j in range(b):
+                row = (t * b + j) * merged[OUT_STEP] + part * units
+                if backwards:
+                    to = p[D_OUT_AT] + (source_step * b + j) * p[OUT_STEP]
+                    _copy(ws, to, merged[D_OUT_AT] + row, units)
+                else:
+                    last = 0 if sequence else (steps - 1) * b
+                    source = p[OUT_AT] + (source_step * b + last + j) * p[OUT_STEP]
+                    _copy(ws, merged[OUT_AT] + row, source, units)
+
+
+@kernel
 def forward(ws, table, rates, theta, steps, b, training, key):
     """Every layer in order; the batch's inputs already stand at the first layer's IN_AT."""
     for index in range(len(table)):
@@ -386,8 +393,11 @@ def forward(ws, table, rates, theta, steps, b, training, key):
         layer_key = mix(key, index)
         if p[KIND] == KIND_LSTM:
             lstm_forward(ws, p, rates[index], theta, steps, b, training, layer_key)
-            if index + 1 < len(table) and not p[OUT_SEQUENCE]:
+            one_way = not p[D_IN_ADDS] and not p[REVERSED]
+            if one_way and index + 1 < len(table) and not p[OUT_SEQUENCE]:
                 table[index + 1, IN_AT] = p[OUT_AT] + (steps - 1) * b * p[HIDDEN]
+        elif p[KIND] == KIND_MERGE:
+            _merge(ws, table, index, steps, b, False)
         elif p[KIND] == KIND_DENSE:
             dense_forward(ws, p, theta, rows)
         elif p[KIND] == KIND_DROPOUT:
@@ -402,6 +412,8 @@ def backward(ws, table, rates, theta, gradient, steps, b, key):
         rows = (steps if p[IN_SEQUENCE] else 1) * b
         if p[KIND] == KIND_LSTM:
             lstm_backward(ws, p, rates[index], gradient, steps, b)
+        elif p[KIND] == KIND_MERGE:
+            _merge(ws, table, index, steps, b, True)
         elif p[KIND] == KIND_DENSE:
             dense_backward(ws, p, theta, gradient, rows)
         elif p[KIND] == KIND_DROPOUT:

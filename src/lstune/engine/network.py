@@ -1,9 +1,10 @@
 """Where everything of a model lies in the workspace: one flat float32 buffer and a table of offsets.
 
 Kernels get the buffer and the table and nothing else, so that no shape is compiled in and nothing is
-allocated while training. `Network(model, ...)` lays out the buffer; the table's columns are named below, a
-row for each layer. Sequences are stored step by step: row t * b + j is step t of the batch's window j, b the
-number of windows in the batch at hand (an epoch's last batch may be smaller than the space kept for it).
+allocated while training. `Network(model, ...)` lays out the buffer; the table's columns are named below, and
+each layer has a row (a bidirectional one three). Sequences are stored step by step: row t * b + j is step t
+of the batch's window j, b the number of windows in the batch at hand (an epoch's last batch may be smaller
+than the space kept for it).
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ from lstune.engine.weights import input_widths, parameter_count, variables
     IN_MASK_AT,  # LSTM: dropout multipliers of the inputs, (b, IN_WIDTH)
     HIDDEN_MASK_AT,  # LSTM: dropout multipliers of the hidden state, (b, HIDDEN)
     ZERO_AT,  # a row of zeros, as long as any layer needs
+    REVERSED,  # LSTM: 1 if it reads the window from its end
+    D_IN_ADDS,  # LSTM: 1 if the input's gradient is added to what stands there
     FIELDS,
-) = range(33)
+) = range(35)
 
-KIND_LSTM, KIND_DENSE, KIND_DROPOUT = range(3)
+# A bidirectional LSTM takes three rows: its two directions, the second reversed, and one that merges them.
+KIND_LSTM, KIND_DENSE, KIND_DROPOUT, KIND_MERGE = range(4)
 
 # Columns of the table of rates.
 RATE, RECURRENT_RATE = range(2)
@@ -68,7 +72,7 @@ _ALIGN = 16  # floats in a cache line
 class Network:
     """A model's table, rates and workspace for batches of up to `batch` windows of `lookback` steps.
 
-    table: (layers, FIELDS) int64.  rates: (layers, 2) float64.  workspace: (size,) float32.
+    table: (rows, FIELDS) int64.  rates: (rows, 2) float64.  workspace: (size,) float32.
     segments: (variables, 2) int64, start and stop of each weight array in the flat vector.
     One Network serves one thread at a time.
     """
@@ -79,17 +83,10 @@ class Network:
         self.batch = batch
         self.parameters = parameter_count(model)
         self.segments = np.array([(v.offset, v.stop) for v in variables(model)], np.int64)
-        self.rates = np.array(
-            [
-                (layer.dropout, layer.recurrent_dropout)
-                if isinstance(layer, LSTM)
-                else (layer.rate if isinstance(layer, Dropout) else 0.0, 0.0)
-                for layer in model.layers
-            ],
-            np.float64,
-        )
         self._size = 0
-        self.table = self._lay_out()
+        rows, rates = self._lay_out()
+        self.table = np.array(rows, np.int64)
+        self.rates = np.array(rates, np.float64)
         self.workspace = _aligned_zeros(self._size)
 
     def _take(self, floats: int) -> int:
@@ -98,40 +95,59 @@ class Network:
         self._size += (floats + _ALIGN - 1) // _ALIGN * _ALIGN
         return at
 
-    def _lay_out(self) -> Any:
-        table = np.full((len(self.model.layers), FIELDS), -1, np.int64)
+    def _lay_out(self) -> tuple[list[Any], list[tuple[float, float]]]:
         widths = input_widths(self.model)
-        theta = {v.layer: v.offset for v in reversed(variables(self.model))}
-        rows = self.lookback * self.batch
-        zero_at = self._take(
-            max((layer.units for layer in self.model.layers if isinstance(layer, LSTM)), default=0) + WIDTH
-        )
-
-        at, step, sequence, gradient_at = self._take(rows * widths[0]), widths[0], 1, -1
+        theta = {(v.layer, v.name): v.offset for v in variables(self.model)}
+        units = [layer.units for layer in self.model.layers if isinstance(layer, LSTM)]
+        below = np.full(FIELDS, -1, np.int64)
+        below[ZERO_AT] = self._take(max(units, default=0) + WIDTH)
+        below[[OUT_AT, OUT_STEP]] = self._take(self.lookback * self.batch * widths[0]), widths[0]
+        below[[OUT_SEQUENCE, REVERSED, D_IN_ADDS]] = 1, 0, 0
+        trains = False
+        rows: list[Any] = []
+        rates: list[tuple[float, float]] = []
         for index, layer in enumerate(self.model.layers):
-            row = table[index]
-            row[[IN_AT, IN_STEP, IN_WIDTH, IN_SEQUENCE, D_IN_AT]] = (
-                at,
-                step,
-                widths[index],
-                sequence,
-                gradient_at,
-            )
-            row[THETA_AT] = theta.get(index, 0)
-            row[ZERO_AT] = zero_at
+            row = below.copy()
+            row[[IN_AT, IN_STEP, IN_SEQUENCE]] = below[[OUT_AT, OUT_STEP, OUT_SEQUENCE]]
+            # Nobody needs a gradient below the first layer with weights.
+            row[D_IN_AT] = below[D_OUT_AT] if trains else -1
+            row[IN_WIDTH] = widths[index]
+            row[THETA_AT] = theta.get((index, "recurrent_kernel"), theta.get((index, "kernel"), 0))
+            rate = (0.0, 0.0)
             if isinstance(layer, LSTM):
+                rate = (layer.dropout, layer.recurrent_dropout)
                 self._lay_out_lstm(row, layer)
+                if layer.bidirectional:
+                    second = row.copy()
+                    second[THETA_AT] = theta[index, "backward_recurrent_kernel"]
+                    second[REVERSED] = 1
+                    self._lay_out_lstm(second, layer)
+                    row[D_IN_ADDS] = 1
+                    rows += [row, second]
+                    rates += [rate, rate]
+                    row, rate = self._merged(row, layer), (0.0, 0.0)
             elif isinstance(layer, Dense):
                 self._lay_out_dense(row, layer)
             else:
-                row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = KIND_DROPOUT, widths[index], step, sequence
-                held = (rows if sequence else self.batch) * step
+                rate = (layer.rate, 0.0)
+                held = (self.lookback if row[IN_SEQUENCE] else 1) * self.batch * int(row[IN_STEP])
+                row[[KIND, UNITS, OUT_STEP]] = KIND_DROPOUT, widths[index], row[IN_STEP]
+                row[OUT_SEQUENCE] = row[IN_SEQUENCE]
                 row[[OUT_AT, D_OUT_AT]] = self._take(held), self._take(held)
-            at, step, sequence, gradient_at = row[[OUT_AT, OUT_STEP, OUT_SEQUENCE, D_OUT_AT]]
-        # Nobody needs a gradient below the first layer with weights.
-        first = min(theta)
-        table[: first + 1, D_IN_AT] = -1
-        return table
+            trains = trains or not isinstance(layer, Dropout)
+            rows.append(row)
+            rates.append(rate)
+            below = row
+        return rows, rates
+
+    def _merged(self, first: Any, layer: LSTM) -> Any:
+        """The row that lays two directions side by side."""
+        row = first.copy()
+        row[[KIND, UNITS, OUT_STEP, IN_SEQUENCE]] = KIND_MERGE, layer.width, layer.width, row[OUT_SEQUENCE]
+        row[D_IN_ADDS] = 0
+        held = (self.lookback if layer.return_sequences else 1) * self.batch * layer.width
+        row[[OUT_AT, D_OUT_AT]] = self._take(held), self._take(held)
+        return row
 
     def _lay_out_lstm(self, row: Any, layer: LSTM) -> None:
         lookback, batch, width = self.lookback, self.batch, int(row[IN_WIDTH])
@@ -142,12 +158,8 @@ class Network:
         row_step = (depth + WIDTH - 1) // WIDTH * WIDTH
         d_hidden_step = padded(hidden + width)
         code = ACTIVATIONS.index(layer.activation) * len(RECURRENT_ACTIVATIONS)
-        row[[KIND, UNITS, OUT_STEP, OUT_SEQUENCE]] = (
-            KIND_LSTM,
-            layer.units,
-            hidden,
-            int(layer.return_sequences),
-        )
+        row[[KIND, UNITS, OUT_STEP]] = KIND_LSTM, layer.units, hidden
+        row[OUT_SEQUENCE] = int(layer.return_sequences)
         row[ACTIVATION] = code + RECURRENT_ACTIVATIONS.index(layer.recurrent_activation)
         row[[HAS_BIAS, BLOCKS, HIDDEN]] = int(layer.use_bias), blocks, hidden
         row[[DEPTH_IN, ROW_STEP, D_HIDDEN_STEP]] = depth, row_step, d_hidden_step

@@ -68,9 +68,7 @@ def forward(model: ModelConfig, weights: Any, x: Any, masks: Masks | None = None
     for index, layer in enumerate(model.layers):
         mask = None if masks is None else masks[index]
         if isinstance(layer, LSTM):
-            values, cache = lstm_forward(layer, layer_weights[index], values, mask)
-            if not layer.return_sequences:
-                values = values[:, -1]
+            values, cache = _lstm_forward(layer, layer_weights[index], values, mask)
             caches.append(cache)
         elif isinstance(layer, Dense):
             values, dense_cache = dense_forward(layer, layer_weights[index], values)
@@ -82,6 +80,50 @@ def forward(model: ModelConfig, weights: Any, x: Any, masks: Masks | None = None
     return values, caches
 
 
+def _directions(layer: LSTM, weights: dict[str, F64]) -> list[dict[str, F64]]:
+    """The arrays of each direction, both under the plain names."""
+    if not layer.bidirectional:
+        return [weights]
+    prefix = "backward_"
+    second = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+    return [{name: array for name, array in weights.items() if not name.startswith(prefix)}, second]
+
+
+def _lstm_forward(layer: LSTM, weights: dict[str, F64], x: F64, masks: Any) -> tuple[F64, list[Any]]:
+    """One direction, or two side by side, the second on the steps in reverse with masks of its own."""
+    both = _directions(layer, weights)
+    outputs, caches = [], []
+    for number, arrays in enumerate(both):
+        mask = masks[number] if layer.bidirectional and masks is not None else masks
+        hidden, cache = lstm_forward(layer, arrays, x[:, ::-1] if number else x, mask)
+        if not layer.return_sequences:
+            hidden = hidden[:, -1]
+        elif number:
+            hidden = hidden[:, ::-1]
+        outputs.append(hidden)
+        caches.append(cache)
+    return np.concatenate(outputs, axis=-1), caches
+
+
+def _lstm_backward(
+    layer: LSTM, weights: dict[str, F64], caches: list[Any], d_outputs: F64
+) -> tuple[F64, dict[str, F64]]:
+    gradients: dict[str, F64] = {}
+    total: Any = 0.0
+    for number, arrays in enumerate(_directions(layer, weights)):
+        part = d_outputs[..., number * layer.units : (number + 1) * layer.units]
+        if not layer.return_sequences:
+            every_step = np.zeros((len(part), len(caches[number].x), layer.units))
+            every_step[:, -1] = part
+            part = every_step
+        elif number:
+            part = part[:, ::-1]
+        d_x, found = lstm_backward(layer, arrays, caches[number], part)
+        total = total + (d_x[:, ::-1] if number else d_x)
+        gradients.update({("backward_" if number else "") + name: array for name, array in found.items()})
+    return total, gradients
+
+
 def _backward(model: ModelConfig, weights: F64, caches: list[Any], d_outputs: F64) -> F64:
     """The gradient (P,) of a scalar whose gradient with respect to the model's outputs is `d_outputs`."""
     layer_weights = _layer_weights(model, weights)
@@ -91,11 +133,7 @@ def _backward(model: ModelConfig, weights: F64, caches: list[Any], d_outputs: F6
     for index in reversed(range(len(model.layers))):
         layer, cache = model.layers[index], caches[index]
         if isinstance(layer, LSTM):
-            if not layer.return_sequences:
-                every_step = np.zeros((len(values), len(cache.x), layer.units))
-                every_step[:, -1] = values
-                values = every_step
-            values, by_layer[index] = lstm_backward(layer, layer_weights[index], cache, values)
+            values, by_layer[index] = _lstm_backward(layer, layer_weights[index], cache, values)
         elif isinstance(layer, Dense):
             values, by_layer[index] = dense_backward(layer, layer_weights[index], cache, values)
         else:

@@ -3,7 +3,8 @@
 The vector holds the layers in order. An LSTM's part is its recurrent kernel (U, 4U), its kernel (C, 4U) and,
 with `use_bias`, its bias (4U,); a Dense layer's is its kernel (C, H) and its bias (H,); each row-major, gates
 in the order i, f, c, o. The recurrent kernel comes first so that the whole part, read as one (U + C + 1, 4U)
-matrix, gives all gates from one product with the row [h, x, 1]. Keras itself lists the kernel first.
+matrix, gives all gates from one product with the row [h, x, 1]. Keras itself lists the kernel first. A
+bidirectional LSTM's second direction follows the first, laid out alike.
 """
 
 from __future__ import annotations
@@ -32,7 +33,14 @@ __all__ = [
 F32 = npt.NDArray[np.float32]
 
 # Keras' own order of a layer's arrays.
-_KERAS_ORDER = ("kernel", "recurrent_kernel", "bias")
+_KERAS_ORDER = (
+    "kernel",
+    "recurrent_kernel",
+    "bias",
+    "backward_kernel",
+    "backward_recurrent_kernel",
+    "backward_bias",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,9 @@ def input_widths(model: ModelConfig) -> tuple[int, ...]:
     widths, width = [], model.input_size
     for layer in model.layers:
         widths.append(width)
-        if isinstance(layer, (LSTM, Dense)):
+        if isinstance(layer, LSTM):
+            width = layer.width
+        elif isinstance(layer, Dense):
             width = layer.units
     return tuple(widths)
 
@@ -79,6 +89,8 @@ def _shapes(layer: LayerConfig, width: int) -> list[tuple[str, tuple[int, ...]]]
         shapes = [("recurrent_kernel", (layer.units, gates)), ("kernel", (width, gates))]
         if layer.use_bias:
             shapes.append(("bias", (gates,)))
+        if layer.bidirectional:
+            shapes += [(f"backward_{name}", shape) for name, shape in shapes]
     elif isinstance(layer, Dense):
         shapes = [("kernel", (width, layer.units))]
         if layer.use_bias:
@@ -112,10 +124,10 @@ def initial_weights(model: ModelConfig, rng: np.random.Generator) -> F32:
     for variable in variables(model):
         array = variable.of(flat)
         layer = model.layers[variable.layer]
-        if variable.name == "kernel":
+        if variable.name in ("kernel", "backward_kernel"):
             limit = math.sqrt(6.0 / sum(variable.shape))
             array[...] = rng.uniform(-limit, limit, variable.shape)
-        elif variable.name == "recurrent_kernel":
+        elif variable.name.endswith("recurrent_kernel"):
             array[...] = _orthogonal(rng, *variable.shape)
         elif isinstance(layer, LSTM) and layer.unit_forget_bias:
             array[layer.units : 2 * layer.units] = 1.0
