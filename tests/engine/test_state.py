@@ -24,7 +24,7 @@ from lstune.engine import (
     predict,
     train,
 )
-from lstune.engine.reference import loss_value
+from lstune.engine.reference import forward, loss_value
 from lstune.errors import ConfigError, RunError
 
 DROPPING = ModelConfig(
@@ -299,6 +299,42 @@ def test_validation_loss_is_the_whole_sets_without_dropout(rng):
     x, y = data.inputs.reshape(70, 4, 2), data.targets
     expected = loss_value(DROPPING, config, result.state.weights, x, y)
     assert result.state.history["val_loss"][0] == pytest.approx(expected, rel=2e-6)
+
+
+def test_metrics_follow_the_epochs_batches_and_the_whole_validation_set(rng, tmp_path):
+    """With a rate of 0 an epoch's own metrics are the whole set's; a stop inside it loses none."""
+    model = ModelConfig(2, (LSTM(4, return_sequences=True), Dense(1)))
+    config = TrainConfig(
+        epochs=2, batch_size=8, supervision="every", burn_in=1, optimizer=OptimizerConfig("sgd", 0.0)
+    )
+    data, validation = windows(rng, 4000), windows(rng, 13)
+    names = ("mae", "mse", "rmse", "mape")
+    state = init_state(model, config, seed=1)
+    parts = 0
+    while state.epoch < config.epochs:
+        deadline = time.monotonic() + 0.002
+        state = train(
+            model, config, data, validation=validation, state=state, metrics=names, deadline=deadline
+        ).state
+        state.save(tmp_path / "s.npz")
+        state = TrainState.load(tmp_path / "s.npz")
+        parts += 1
+    assert parts > 2
+    for prefix, part in (("", data), ("val_", validation)):
+        x = part.inputs.reshape(len(part), 4, 2)
+        target = part.targets[:, None]
+        error = forward(model, state.weights, x)[0][:, 1:] - target
+        expected = {
+            "mae": np.abs(error).mean(),
+            "mse": (error**2).mean(),
+            "rmse": np.sqrt((error**2).mean()),
+            "mape": 100 * (np.abs(error) / np.abs(target)).mean(),
+        }
+        for name in names:
+            assert state.history[prefix + name] == pytest.approx([expected[name]] * 2, rel=1e-5), name
+        assert state.history[f"{prefix}loss"] == pytest.approx(state.history[f"{prefix}mse"], rel=1e-12)
+    with pytest.raises(ConfigError, match="metrics must be among"):
+        train(model, config, data, metrics=["accuracy"])
 
 
 def test_two_threads_train_as_one_does(rng):

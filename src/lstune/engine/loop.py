@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from lstune.engine._jit import entry, kernel
-from lstune.engine.kernels import backward, forward, mix
+from lstune.engine.dropout import mix
+from lstune.engine.kernels import backward, forward
 from lstune.engine.losses import loss, output_at
 from lstune.engine.network import IN_AT, OUT_SEQUENCE, OUT_STEP, UNITS
 from lstune.engine.optimizers import optimizer_step
@@ -32,13 +33,13 @@ def _gather(ws, at, inputs, starts, order, position, steps, b):
 def train_span(
     ws, table, rates, segments, theta, gradient, slots, settings,
     inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
-    loss_code, loss_shape, rate, seed, step, position, windows, stop, total,
+    loss_code, loss_shape, rate, seed, step, position, windows, stop, total, errors,
 ):  # fmt: skip
     """Train on order[position : windows] in batches; returns (how it ended, next position, step, loss sum).
 
     The loss sum weights each batch's mean loss with its number of windows; it goes on from `total`, so that
-    an epoch cut into spans adds up in the same order. A batch whose loss is not finite changes no weight and
-    ends the span; so does `stop[0]`, which another thread may set.
+    an epoch cut into spans adds up in the same order; so do `errors` (see `loss`). A batch whose loss is not
+    finite changes no weight and ends the span; so does `stop[0]`, which another thread may set.
     """
     while position < windows:
         if stop[0] != 0:
@@ -50,7 +51,7 @@ def train_span(
         last = table[len(table) - 1]
         value = loss(
             ws, last, steps, b, first_step, loss_code, loss_shape,
-            targets, target_starts, target_step, order, position, True,
+            targets, target_starts, target_step, order, position, True, errors,
         )  # fmt: skip
         if not math.isfinite(value):
             return SPAN_DIVERGED, position, step, total
@@ -65,7 +66,7 @@ def train_span(
 @entry
 def evaluate_span(
     ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch,
-    first_step, loss_code, loss_shape, outputs, position, windows,
+    first_step, loss_code, loss_shape, outputs, position, windows, errors,
 ):  # fmt: skip
     """Outputs (windows, rows, H) of windows order[position : windows] without dropout, and their loss sum."""
     total = 0.0
@@ -80,7 +81,7 @@ def evaluate_span(
         forward(ws, table, rates, theta, steps, b, False, np.uint64(0))
         value = loss(
             ws, last, steps, b, first_step, loss_code, loss_shape,
-            targets, target_starts, target_step, order, position, False,
+            targets, target_starts, target_step, order, position, False, errors,
         )  # fmt: skip
         total += value * b
         at = output_at(last, steps, b)

@@ -14,6 +14,9 @@ _MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
     LOSSES.index(name) for name in ("mse", "mae", "huber", "log_cosh", "pinball")
 )
 
+# Keras' epsilon: a relative error counts a target as at least this large.
+RELATIVE_FLOOR = 1e-7
+
 
 @kernel
 def output_at(p, steps, b):
@@ -46,11 +49,13 @@ def _element(code, shape, error):
 
 @kernel
 def loss(
-    ws, p, steps, b, first_step, code, shape, targets, target_starts, target_step, order, position, training
-):
+    ws, p, steps, b, first_step, code, shape, targets, target_starts, target_step, order, position, training,
+    errors,
+):  # fmt: skip
     """The batch's mean loss over steps `first_step` on; in training also its gradient, at D_OUT_AT.
 
-    `shape` is huber's delta or pinball's quantile. The batch is order[position : position + b].
+    `shape` is huber's delta or pinball's quantile. The batch is order[position : position + b]. To `errors`
+    (3,) are added the sums of absolute, squared and relative absolute errors, for metrics.
     """
     units, out_step, sequence = p[UNITS], p[OUT_STEP], p[OUT_SEQUENCE]
     start = output_at(p, steps, b)
@@ -71,6 +76,9 @@ def loss(
                 error = float(ws[start + row * out_step + u]) - float(goal[u])
                 value, slope = _element(code, shape, error)
                 total += value
+                errors[0] += abs(error)
+                errors[1] += error * error
+                errors[2] += abs(error) / max(abs(float(goal[u])), RELATIVE_FLOOR)
                 if training:
                     ws[at + u] = np.float32(slope * scale)
     return total * scale

@@ -67,6 +67,7 @@ class TrainState:
     epoch: int = 0
     position: int = 0
     partial_loss: float = 0.0
+    partial_errors: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     history: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 0
     best_value: float = float("inf")
@@ -79,6 +80,7 @@ class TrainState:
             self.weights.copy(),
             self.slots.copy(),
             **{name: getattr(self, name) for name in _SCALARS},
+            partial_errors=list(self.partial_errors),
             history={name: list(values) for name, values in self.history.items()},
             best_weights=None if self.best_weights is None else self.best_weights.copy(),
         )
@@ -87,7 +89,7 @@ class TrainState:
         """Write to a .npz file, whole or not at all."""
         path = Path(path)
         header = {name: getattr(self, name) for name in _SCALARS}
-        header.update(format=_FORMAT, history=self.history)
+        header.update(format=_FORMAT, history=self.history, partial_errors=self.partial_errors)
         arrays: dict[str, Any] = {"weights": self.weights, "slots": self.slots}
         if self.best_weights is not None:
             arrays["best_weights"] = self.best_weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,10 @@ from lstune.engine.warmup import prepare
 from lstune.engine.weights import parameter_count
 from lstune.errors import ConfigError, explain
 
-__all__ = ["TrainResult", "predict", "train"]
+__all__ = ["METRICS", "TrainResult", "predict", "train"]
+
+# What the history can hold beside losses; definitions as in Keras.
+METRICS = ("mae", "mse", "rmse", "mape")
 
 F32 = npt.NDArray[np.float32]
 
@@ -51,6 +54,7 @@ def train(
     deadline: float | None = None,
     score: Callable[[F32], float] | None = None,
     score_steps: int = 1,
+    metrics: Sequence[str] = (),
     on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
     schedule: Callable[[int], float] | None = None,
     order: Callable[[int], Any] | None = None,
@@ -67,6 +71,8 @@ def train(
             the validation loss, such as an error in original units; less is better.
         score_steps: how many last steps of each window `score` is given, for a model that returns a sequence;
             above 1 its argument is (N, score_steps, H).
+        metrics: names among METRICS that the history shall hold too, as "mae" and "val_mae": in training,
+            like the loss, over the epoch's batches as they went; on validation windows over all of them.
         on_epoch: called with the number of finished epochs and the epoch's entries of the history; True ends
             training.
         schedule: the learning rate of an epoch, counted from 0, in place of the optimizer's.
@@ -80,6 +86,8 @@ def train(
         _check(model, config, validation, "validation")
     elif score is not None:
         raise ConfigError(explain("A score needs validation windows", "validation=None"))
+    if not set(metrics) <= set(METRICS):
+        raise ConfigError(explain(f"metrics must be among {', '.join(METRICS)}", metrics))
     if score_steps != 1 and not (
         model.returns_sequence and validation and 1 < score_steps <= validation.lookback
     ):
@@ -94,7 +102,7 @@ def train(
     while status is None and state.epoch < last_epoch:
         status = run.epoch(schedule, order)
         if status is None:
-            status = run.judge(score, score_steps)
+            status = run.judge(score, score_steps, metrics)
         if status is None or status is Status.EARLY:
             logs = {name: values[-1] for name, values in state.history.items()}
             if on_epoch is not None and on_epoch(state.epoch, logs) and status is None:
@@ -165,6 +173,7 @@ class _Run:
                 return Status.DEADLINE
             until = min(windows, state.position + batches * config.batch_size)
             began, before = time.monotonic(), state.position
+            errors = np.array(state.partial_errors)
             ended, state.position, state.step, state.partial_loss = train_span(
                 self.network.workspace, self.network.table, self.network.rates, self.network.segments,
                 state.weights, self.gradient, state.slots, self.settings,
@@ -172,8 +181,9 @@ class _Run:
                 self.data.target_starts, self.data.target_step, sequence, config.batch_size,
                 _first_step(config, self.data), LOSSES.index(config.loss), _loss_shape(config), rate,
                 np.uint64(state.seed), state.step, state.position, until, self.stop.memory,
-                state.partial_loss,
+                state.partial_loss, errors,
             )  # fmt: skip
+            state.partial_errors = errors.tolist()
             if ended == SPAN_DIVERGED:
                 return Status.DIVERGED
             if ended != SPAN_DONE:
@@ -208,18 +218,24 @@ class _Run:
         seed = np.random.SeedSequence([self.state.seed, 1, self.state.epoch])
         return np.random.default_rng(seed).permutation(windows).astype(np.int64)
 
-    def judge(self, score: Callable[[F32], float] | None, steps: int = 1) -> Status | None:
+    def judge(
+        self, score: Callable[[F32], float] | None, steps: int = 1, metrics: Sequence[str] = ()
+    ) -> Status | None:
         """Close the epoch: history, best weights, patience."""
         state, config = self.state, self.config
         logs = {"loss": state.partial_loss / len(self.data)}
+        logs.update(_metrics(metrics, state.partial_errors, config, self.data))
         if self.validation is not None:
-            loss, outputs = self._evaluate(self.validation, steps)
+            loss, outputs, errors = self._evaluate(self.validation, steps)
             logs["val_loss"] = loss
+            of_validation = _metrics(metrics, errors, config, self.validation)
+            logs.update({f"val_{name}": value for name, value in of_validation.items()})
             if score is not None:
                 logs["val_score"] = float(score(outputs)) if math.isfinite(loss) else math.nan
         if not all(math.isfinite(value) for value in logs.values()):
             return Status.DIVERGED
         state.epoch, state.position, state.partial_loss = state.epoch + 1, 0, 0.0
+        state.partial_errors = [0.0, 0.0, 0.0]
         for name, value in logs.items():
             state.history.setdefault(name, []).append(value)
         if self.validation is None and config.patience is None:
@@ -233,14 +249,14 @@ class _Run:
             state.wait += 1
         return _end_of_patience(config, state)
 
-    def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32]:
-        """Mean loss, and the outputs of the last step (N, H) or of several last steps (N, steps, H)."""
+    def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32, list[float]]:
+        """Mean loss, the outputs of the last step (N, H) or of several (N, steps, H), and sums of errors."""
         network = self.network
         if network.lookback != windows.lookback or network.batch < min(_EVALUATE_ROWS, len(windows)):
             network = Network(network.model, windows.lookback, min(_EVALUATE_ROWS, len(windows)))
         outputs = np.empty((len(windows), steps, windows.outputs), np.float32)
-        total = _evaluate(network, self.state.weights, windows, self.config, outputs)
-        return total / len(windows), outputs[:, 0] if steps == 1 else outputs
+        total, errors = _evaluate(network, self.state.weights, windows, self.config, outputs)
+        return total / len(windows), outputs[:, 0] if steps == 1 else outputs, errors
 
 
 def _first_step(config: TrainConfig, data: Windows) -> int:
@@ -251,16 +267,28 @@ def _loss_shape(config: TrainConfig) -> float:
     return float(config.quantile if config.loss == "pinball" else config.delta)
 
 
-def _evaluate(network: Network, weights: F32, windows: Windows, config: TrainConfig, outputs: F32) -> float:
-    return float(
-        evaluate_span(
-            network.workspace, network.table, network.rates, weights,
-            windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
-            windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
-            _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0,
-            len(windows),
-        )
+def _metrics(
+    names: Sequence[str], errors: Sequence[float], config: TrainConfig, windows: Windows
+) -> dict[str, float]:
+    """Metrics over `windows` from the sums of absolute, squared and relative absolute errors."""
+    steps = windows.lookback - _first_step(config, windows)
+    absolute, squared, relative = (total / (len(windows) * steps * windows.outputs) for total in errors)
+    known = {"mae": absolute, "mse": squared, "rmse": math.sqrt(squared), "mape": 100.0 * relative}
+    return {name: known[name] for name in names}
+
+
+def _evaluate(
+    network: Network, weights: F32, windows: Windows, config: TrainConfig, outputs: F32
+) -> tuple[float, list[float]]:
+    errors = np.zeros(3)
+    total = evaluate_span(
+        network.workspace, network.table, network.rates, weights,
+        windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
+        windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
+        _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0,
+        len(windows), errors,
     )  # fmt: skip
+    return float(total), errors.tolist()
 
 
 def predict(

@@ -85,10 +85,10 @@ def _call_entries() -> None:
     train_span(
         network.workspace, network.table, network.rates, network.segments, theta, gradient, slots,
         settings_vector(optimizer), rows, starts, 1, rows, starts, 0, starts, 1, 0, 0, 1.0, 0.0,
-        np.uint64(0), 0, 0, 1, np.zeros(1, np.int64), 0.0,
+        np.uint64(0), 0, 0, 1, np.zeros(1, np.int64), 0.0, np.zeros(3),
     )  # fmt: skip
     outputs = np.zeros((1, 1, 1), np.float32)
     evaluate_span(
         network.workspace, network.table, network.rates, theta, rows, starts, 1, rows, starts, 0, starts, 1,
-        0, 0, 1.0, outputs, 0, 1,
+        0, 0, 1.0, outputs, 0, 1, np.zeros(3),
     )  # fmt: skip
