@@ -225,8 +225,10 @@ def test_working_days_are_consecutive_and_holidays_are_said():
 def test_closed_hours_are_skipped_and_said():
     days = pd.bdate_range("2024-01-01", periods=60)
     stamps = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(9, 16)])
-    series = read_series(frame(stamps, np.random.default_rng(0).normal(size=len(stamps)).cumsum()))
+    rng = np.random.default_rng(0)
+    series = read_series(frame(stamps, np.tile([5.0, 1, 4, 2, 8, 3, 9], 60) + rng.normal(size=len(stamps))))
     assert len(series) == len(stamps)
+    assert (series.season, series.seasonal) == (7, True)  # seven open hours, not twenty-four
     assert not series.regular
     assert told(series, "closed hours", "consecutive steps")
 

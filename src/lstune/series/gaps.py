@@ -112,7 +112,8 @@ def _season(values: F64, positions: I64, freq: str, closed: bool, options: Clean
     if options.season is not None:
         return int(options.season), options.season > 1
     if closed:
-        return find_season(values, freq) if freq == "B" else (1, False)
+        # With closed hours a day has fewer rows than the calendar says: the data alone can tell.
+        return find_season(values, freq if freq == "B" else "")
     # Only the first half is looked at, so a far-off last timestamp must not blow up the grid here.
     half = positions - positions[0]
     inside = half < 4 * len(half)

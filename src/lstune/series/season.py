@@ -12,6 +12,8 @@ F64 = npt.NDArray[np.float64]
 # Autocorrelation of the steps from row to row that counts as a season; by chance it is 1 / sqrt(rows).
 _MIN_CORRELATION = 0.1
 _MAX_FREE_SEASON = 400
+# A longer season repeats the shorter one's pattern anyway: it must err less by more than chance.
+_WORTH_LONGER = 0.97
 
 
 def season_candidates(freq: str) -> tuple[int, ...]:
@@ -38,25 +40,25 @@ def season_candidates(freq: str) -> tuple[int, ...]:
 def find_season(values: F64, freq: str) -> tuple[int, bool]:
     """(season, confirmed) of values without gaps.
 
-    Only the first half of the rows is looked at, which lies before every validation and test part. The steps
-    from row to row are correlated with themselves a season earlier; the calendar's first candidate stands
-    when none is confirmed, and without timestamps the highest peak of all lags is taken.
+    Only the first half of the rows is looked at, which lies before the usual validation and test parts. A
+    season is confirmed when the steps from row to row are correlated with those a season earlier. Of several,
+    that one is taken whose seasonal naive forecast errs least, as the baseline that models must beat;
+    if none is confirmed, the calendar's first. Without timestamps the first high peak of all lags is taken.
     """
-    steps = np.diff(values[: len(values) // 2])
+    half = values[: len(values) // 2]
+    steps = np.diff(half)
     # Forecasts by a season that is hardly seen once cannot be compared with anything.
     candidates = tuple(season for season in season_candidates(freq) if 2 * season <= len(values)) or (1,)
     if not freq:
-        candidates = _peaks(steps)
-        if not candidates:
-            return 1, False
-    best, best_correlation = candidates[0], -1.0
+        candidates = _peaks(steps) or (1,)
+    enough = max(_MIN_CORRELATION, 3 / np.sqrt(max(len(steps), 1)))
+    best, least = 1, np.inf
     for season in candidates:
-        correlation = _correlation(steps, season)
-        # A longer season must earn its place: it repeats the shorter one's pattern anyway.
-        if correlation > best_correlation + 0.05:
-            best, best_correlation = season, correlation
-    confirmed = best > 1 and best_correlation >= max(_MIN_CORRELATION, 3 / np.sqrt(max(len(steps), 1)))
-    return (best, True) if confirmed else (candidates[0], False)
+        if _correlation(steps, season) >= enough:
+            error = float(np.abs(half[season:] - half[:-season]).mean())
+            if error < _WORTH_LONGER * least:
+                best, least = season, error
+    return (best, True) if best > 1 else (candidates[0], False)
 
 
 def _correlation(steps: F64, lag: int) -> float:
