@@ -19,6 +19,7 @@ LEVEL = {
     "datasets": 2,
     "tuning": 3, "report": 3, "forecaster": 3,
     "cli": 4, "kt": 4,
+    "__main__": 5,
 }  # fmt: skip
 BESIDE = {
     "tuning": {"report", "forecaster"},
