@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -201,7 +202,7 @@ def load_series(path: str | Path) -> Series:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {key: file[key] for key in ("timestamps", "values", "features", "observed")}
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(
             explain(f"{path} is not a saved series", str(error), "Read the original file with read_series")
         ) from error
