@@ -108,7 +108,7 @@ class TrainState:
     def load(cls, path: str | Path) -> TrainState:
         """Read what `save` wrote."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

@@ -199,7 +199,7 @@ def save_series(series: Series, path: str | Path) -> None:
 def load_series(path: str | Path) -> Series:
     """Read what `save_series` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {key: file[key] for key in ("timestamps", "values", "features", "observed")}
     except (OSError, KeyError, ValueError, BadZipFile) as error:
