@@ -24,6 +24,22 @@ class TestTpe(SamplerContract):
     learns = True
 
 
+class TestGp(SamplerContract):
+    sampler = "gp"
+    learns = True
+
+
+class TestCmaes(SamplerContract):
+    sampler = "cmaes"
+
+
+class TestSmac(SamplerContract):
+    sampler = "smac"
+    options: ClassVar[dict] = {"challengers": 100, "local_searches": 1}
+    trials = 12
+    learns = True
+
+
 class TestNone(SchedulerContract):
     scheduler = "none"
 

@@ -38,10 +38,28 @@ def _qmc(**options: Any) -> Sampler:
     return QmcSampler(**options)
 
 
+def _gp(**options: Any) -> Sampler:
+    from lstune.search.samplers.gp.sampler import GpSampler
+
+    return GpSampler(**options)
+
+
 def _tpe(**options: Any) -> Sampler:
     from lstune.search.samplers.tpe import make_tpe
 
     return make_tpe(**options)
+
+
+def _smac(**options: Any) -> Sampler:
+    from lstune.search.samplers.smac import SmacSampler
+
+    return SmacSampler(**options)
+
+
+def _cmaes(**options: Any) -> Sampler:
+    from lstune.search.samplers.cmaes import CmaesSampler
+
+    return CmaesSampler(**options)
 
 
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
@@ -49,7 +67,10 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "grid": _grid,
     "random": _random,
     "qmc": _qmc,
+    "gp": _gp,
     "tpe": _tpe,
+    "smac": _smac,
+    "cmaes": _cmaes,
 }
 
 # A method is a sampler with a scheduler. What was chosen by hand is trained to the end, all else goes with

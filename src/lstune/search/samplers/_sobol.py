@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["sobol_engine"]
+from lstune.search.samplers._base import Context
+from lstune.search.space import sample_setting, setting_from_unit
+
+__all__ = ["StartupDesign", "sobol_engine"]
 
 
 def sobol_engine(dims: int, entropy: Sequence[int]) -> Any:
@@ -19,3 +22,25 @@ def sobol_engine(dims: int, entropy: Sequence[int]) -> Any:
         return qmc.Sobol(dims, scramble=True, rng=rng)
     except TypeError:  # SciPy before 1.15
         return qmc.Sobol(dims, scramble=True, seed=rng)
+
+
+class StartupDesign:
+    """The first settings of a model-based sampler: a scrambled Sobol sequence, trial n taking the n-th point.
+
+    `salt` keeps samplers' sequences apart.
+    """
+
+    def __init__(self, salt: int) -> None:
+        self._salt = salt
+        self._points = np.empty((0, 0))
+
+    def setting(self, context: Context) -> dict[str, Any]:
+        """The setting for `context.number`; a random one if that was tried before."""
+        names = context.space.searched
+        if not names:
+            return setting_from_unit(context.space, {})
+        if context.attempt or context.number >= 1024:
+            return sample_setting(context.space, context.rng())
+        if not len(self._points):
+            self._points = sobol_engine(len(names), (context.seed, self._salt)).random(1024)
+        return setting_from_unit(context.space, dict(zip(names, self._points[context.number], strict=True)))

@@ -1,0 +1,1 @@
+"""Our Gaussian process: `model` the regression, `acquisition` what to try, `sampler` the whole."""

@@ -1,0 +1,181 @@
+"""Bayesian optimisation with our Gaussian process."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lstune.search.encoding import Encoding
+from lstune.search.records import TrialRecord, TrialState
+from lstune.search.samplers._base import Context, Sampler, Suggestion
+from lstune.search.samplers._fidelity import rung_points
+from lstune.search.samplers._sobol import StartupDesign
+from lstune.search.samplers.gp.acquisition import best_rows
+from lstune.search.samplers.gp.model import Posterior, fit
+from lstune.search.space import canonical_key, sample_setting, setting_from_unit
+
+__all__ = ["GpSampler", "flatten_tail"]
+
+_MEMO = "gp"
+_LARGE = 3.0
+
+
+class GpSampler(Sampler):
+    """Gaussian process with Matern-5/2 kernel and log expected improvement; NumPy and SciPy only.
+
+    - The first `startup` settings are a scrambled Sobol sequence.
+    - Values pass through `flatten_tail`; failures enter as bad as the worst value.
+    - With rungs (ASHA, Hyperband) every rung's value is an observation, the share of epochs (on a
+    logarithmic scale) is one
+      more input, and settings are judged at full epochs.
+    - Trials under way are believed to turn out as predicted.
+    - Hyperparameters are fitted anew after every finished rung at first and less often later
+    (`_checkpoint`), starting from
+      the last fit, which is found in the memo of the trial that made it; so a resumed study continues the
+      same chain.
+
+    At most `max_rows` observations enter the posterior, `fit_rows` a fit: the best ones, and the others
+    evenly in time.
+    """
+
+    def __init__(self, startup: int = 8, max_rows: int = 1000, fit_rows: int = 256) -> None:
+        self.startup = startup
+        self.max_rows = max_rows
+        self.fit_rows = fit_rows
+        self._encoding: Encoding | None = None
+        self._rows: dict[int, np.ndarray] = {}
+        self._design = StartupDesign(0x6770)
+
+    def suggest(self, context: Context) -> Suggestion:
+        """The setting of highest log EI that has not been tried."""
+        if self._encoding is None:
+            self._encoding = Encoding(context.space)
+        encoding = self._encoding
+        if not encoding.names:
+            return Suggestion(setting_from_unit(context.space, {}))
+        known = [t for t in context.trials if t.has_value]
+        if len(context.trials) < self.startup or len(known) < 2:
+            return Suggestion(self._design.setting(context))
+        rows, values, fidelity = self._observations(context)
+        hyper, memo = self._hyper(context, rows, values, fidelity)
+        keep = _subset(values, self.max_rows)
+        pending = self._pending(context, fidelity)
+        categorical = encoding.categories > 0
+        if fidelity:
+            categorical = np.append(categorical, False)
+        posterior = Posterior(hyper, rows[keep], values[keep], categorical, pending)
+        # The best value is that of the model at settings tried, at full epochs: the noise of a lucky one is
+        # left out.
+        elite = np.unique(rows[:, : len(encoding.names)], axis=0)
+        means = posterior.mean(np.hstack([elite, np.ones((len(elite), 1))]) if fidelity else elite)
+        order = np.argsort(means, kind="stable")[:8]
+        ranked = best_rows(
+            posterior, encoding, float(means.min()), elite[order], context.rng(), fidelity=fidelity
+        )
+        for row in ranked[:64]:
+            setting = encoding.decode(row)
+            if canonical_key(setting) not in context.taken:
+                return Suggestion(setting, memo)
+        return Suggestion(sample_setting(context.space, context.rng()), memo)
+
+    # ---- inside ----------------------------------------------------------------------------------------
+
+    def _row(self, trial: TrialRecord) -> np.ndarray:
+        row = self._rows.get(trial.number)
+        if row is None:
+            assert self._encoding is not None
+            row = self._rows[trial.number] = self._encoding.encode(trial.params)
+        return row
+
+    def _observations(self, context: Context) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Rows (n, D or D + 1), standardised values (n,), and whether the last column is the fidelity."""
+        rows, raw, share = [], [], []
+        failures: list[np.ndarray] = []
+        for trial in context.trials:
+            if trial.state.is_failure:
+                failures.append(self._row(trial))
+                continue
+            for epochs, value in rung_points(trial, context.max_epochs):
+                rows.append(self._row(trial))
+                raw.append(value)
+                share.append(math.log(epochs + 1) / math.log(context.max_epochs + 1))
+        values = flatten_tail(np.array(raw))
+        fidelity = min(share) < 1.0
+        if failures:
+            rows.extend(failures)
+            values = np.append(values, np.full(len(failures), values.max()))
+            share.extend([1.0] * len(failures))
+            values = (values - values.mean()) / (values.std() or 1.0)
+        matrix = np.array(rows)
+        if fidelity:
+            matrix = np.hstack([matrix, np.array(share)[:, None]])
+        return matrix, values, fidelity
+
+    def _pending(self, context: Context, fidelity: bool) -> np.ndarray:
+        waiting = [self._row(t) for t in context.trials if t.state is TrialState.RUNNING and not t.rungs]
+        rows = np.array(waiting).reshape(len(waiting), len(context.space.searched))
+        return np.hstack([rows, np.ones((len(rows), 1))]) if fidelity and len(rows) else rows
+
+    def _hyper(
+        self, context: Context, rows: np.ndarray, values: np.ndarray, fidelity: bool
+    ) -> tuple[Any, dict[str, Any]]:
+        from lstune.search.samplers.gp.model import Hyper
+
+        assert self._encoding is not None
+        dims = rows.shape[1]
+        last = next((t.memo[_MEMO] for t in reversed(context.trials) if _MEMO in t.memo), None)
+        if last is not None and len(last["theta"]) != dims + 2:
+            last = None
+        due = _checkpoint(len(values))
+        if last is not None and last["count"] >= due:
+            return Hyper.from_theta(np.array(last["theta"])), {}
+        keep = _subset(values, self.fit_rows)
+        categorical = self._encoding.categories > 0
+        if fidelity:
+            categorical = np.append(categorical, False)
+        start = None if last is None else np.array(last["theta"])
+        hyper = fit(rows[keep], values[keep], categorical, start)
+        # Rounded before use, so that the study that reads it back from storage computes with the same
+        # numbers.
+        theta = [round(float(v), 6) for v in hyper.to_theta()]
+        return Hyper.from_theta(np.array(theta)), {_MEMO: {"count": len(values), "theta": theta}}
+
+
+def _checkpoint(count: int) -> int:
+    """The last count of observations, up to `count`, at which hyperparameters are fitted."""
+    if count <= 32:
+        return count
+    stride = 4 if count <= 100 else 10 if count <= 300 else 25
+    return count - count % stride
+
+
+def _subset(values: np.ndarray, limit: int) -> np.ndarray:
+    """At most `limit` places, ascending: the best third of them, the rest evenly spaced over the others."""
+    n = len(values)
+    if n <= limit:
+        return np.arange(n)
+    order = np.argsort(values, kind="stable")
+    best = order[: limit // 3]
+    rest = np.sort(order[limit // 3 :])
+    evenly = rest[np.linspace(0, len(rest) - 1, limit - len(best)).round().astype(int)]
+    return np.sort(np.concatenate([best, evenly]))
+
+
+def flatten_tail(raw: np.ndarray) -> np.ndarray:
+    """Values (n,) with a calm upper tail, mean 0 and variance 1; their order stays.
+
+    Losses of badly set LSTMs are larger by orders of magnitude, and a process fitted to them sees nothing
+    of the differences among good ones. With z = (y - median) / (median - a low quantile) the good half
+    stays linear and the bad half becomes log(1 + z), which meets it with the same slope.
+    """
+    middle = float(np.median(raw))
+    spread = middle - float(np.quantile(raw, 0.1))
+    if spread <= 0.0:
+        spread = float(np.std(raw)) or 1.0
+    z = (raw - middle) / spread
+    z = np.where(
+        z > 0.0, np.log1p(np.maximum(z, 0.0)), np.maximum(z, -_LARGE - np.log1p(np.maximum(-z - _LARGE, 0.0)))
+    )
+    return (z - z.mean()) / (float(z.std()) or 1.0)
