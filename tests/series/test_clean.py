@@ -56,7 +56,7 @@ def test_equal_repeats_count_once_and_features_are_averaged():
     assert np.array_equal(series.values, values)
     assert np.array_equal(series.features[:30, 0], np.arange(30) + 0.5)
     assert np.array_equal(series.features[30:, 0], np.arange(30, 100))
-    assert told(series, "30 rows repeat a timestamp", "counts once")
+    assert told(series, "30 repeated timestamps with the same value", "counts once")
 
 
 def test_a_clock_set_back_is_averaged_unasked_but_many_conflicts_are_not():
@@ -64,13 +64,13 @@ def test_a_clock_set_back_is_averaged_unasked_but_many_conflicts_are_not():
     one = pd.concat([frame(stamps, values), frame(stamps[50:51], values[50:51] + 2)])
     series = read_series(one)
     assert series.values[50] == pytest.approx(values[50] + 1)
-    assert told(series, "1 with other values", "the mean is used")
+    assert told(series, "1 repeated timestamp, 1 with another value: the mean is used")
     many = pd.concat([frame(stamps, values), frame(stamps[50:60], values[50:60] + 2)])
-    with pytest.raises(DataError, match="10 rows repeat one, 10 of them with different values"):
+    with pytest.raises(DataError, match="10 rows would come twice, 10 with another value"):
         read_series(many)
     for rule, expected in (("mean", 1.0), ("first", 0.0), ("last", 2.0), ("sum", values[50:60] + 2)):
         assert np.allclose(read_series(many, repeats=rule).values[50:60], values[50:60] + expected)
-    with pytest.raises(DataError, match="1 rows repeat one"):
+    with pytest.raises(DataError, match="1 row would come twice"):
         read_series(one, repeats="error")
 
 
@@ -123,7 +123,7 @@ def test_missing_at_the_ends_is_left_out():
     series = read_series(frame(stamps, values))
     assert len(series) == 92
     assert series.timestamps[0] == stamps[5]
-    assert told(series, "5 rows without a value of 'y' at the beginning")
+    assert told(series, "5 rows without a value of 'y' at the beginning, left out")
     assert told(series, "3 rows without a value of 'y' at the end")
 
 
@@ -155,7 +155,7 @@ def test_after_a_long_gap_only_the_latest_stretch_is_used_unless_asked_otherwise
 def test_a_stray_last_row_is_named():
     stamps, values = hourly(100)
     stray = stamps[:-1].append(pd.DatetimeIndex(["2044-01-01"]))
-    with pytest.raises(DataError, match=r"too near the end: only 1 rows follow it.*row 99, at 2044-01-01"):
+    with pytest.raises(DataError, match=r"too near the end: only 1 row after it.*row 99, at 2044-01-01"):
         read_series(frame(stray, values))
 
 
@@ -218,7 +218,7 @@ def test_working_days_are_consecutive_and_holidays_are_said():
     series = read_series(frame(stamps, np.arange(198.0) ** 1.5))
     assert (series.freq, series.season, series.regular) == ("B", 5, False)
     assert len(series) == 198
-    assert told(series, "2 weekdays without a row count as holidays")
+    assert told(series, "2 weekdays without a row, taken as holidays")
     assert all(day.day_of_week < 5 for day in future_timestamps(series, 10))
 
 
@@ -270,7 +270,7 @@ class TestRealSeries:
         assert (series.freq, series.seasonal) == ("h", True)
         assert series.timestamps[0] == pd.Timestamp("2015-06-11 20:00")
         assert len(series) == 28972
-        assert told(series, "7629 rows repeat a timestamp")
+        assert told(series, "7629 repeated timestamps")
         assert told(series, "A gap of 7386 hours", "26677 rows after it are used", "13898 rows before")
         assert told(series, "2295 absent rows", "not scored")
 

@@ -363,11 +363,11 @@ BAD_FILES = {
     ),
     "repeats that differ": (
         table() + table(header=None, values=VALUES + 1),
-        r"40 rows repeat one, 40 of them with different values.*lines 2 and 42 at 2024-01-20.*repeats='mean'",
+        r"40 rows would come twice, 40 with another value.*lines 2 and 42 at 2024-01-20.*repeats='mean'",
     ),
     "lonely last row": (
         table() + "2034-01-01,5\n",
-        r"A gap of \d+ days lies too near the end: only 1 rows follow it.*line 42",
+        r"A gap of \d+ days lies too near the end: only 1 row after it.*line 42",
     ),
     "mostly missing": (
         table(number=lambda v: f"{v:.2f}" if int(v * 100) % 3 == 0 or v < 1010 else ""),
@@ -379,7 +379,7 @@ BAD_FILES = {
     ),
     "one timestamp": (
         table(stamp="2024-01-01"),
-        r"39 rows repeat one, 39 of them with different values.*lines 2, 3, 4, 5, 6",
+        r"39 rows would come twice, 39 with another value.*lines 2, 3, 4, 5, 6",
     ),
     "too large": (spoil(6, "1e200"), r"'value' holds values too large.*1e\+200 in line 6"),
     "binary": ("\x00\x01\x02\x03" * 50, "not text"),

@@ -12,11 +12,16 @@ import pandas as pd
 
 from lstune.errors import UserError, explain
 
-__all__ = ["REPEATS", "CleanOptions", "RawRows"]
+__all__ = ["REPEATS", "CleanOptions", "RawRows", "counted"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 REPEATS = ("auto", "mean", "sum", "first", "last", "error")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: "1 row", "5 rows"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)

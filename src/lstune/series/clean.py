@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, UserError, explain
-from lstune.series._rows import CleanOptions, RawRows
+from lstune.series._rows import CleanOptions, RawRows, counted
 from lstune.series.data import Series
 from lstune.series.frequency import Grid, infer_grid, step_name
 from lstune.series.gaps import MIN_ROWS, fill
@@ -79,7 +79,7 @@ def _suspicions(raw: RawRows) -> tuple[str, ...]:
         others = known[known != value]
         if count and len(others) and abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12):
             notes.append(
-                f"The value {value:g} occurs {count} time{'s' if count > 1 else ''}, far from all others: "
+                f"The value {value:g} occurs {counted(count, 'time')}, far from all others: "
                 f"if it means missing, say so with missing=('{value:g}',)"
             )
     return tuple(notes)
@@ -88,7 +88,7 @@ def _suspicions(raw: RawRows) -> tuple[str, ...]:
 def _short(raw: RawRows, rows: int) -> str:
     return explain(
         f"A series needs at least {MIN_ROWS} rows to be learnt from, and some hundreds to be learnt well",
-        f"{rows} rows of '{raw.target}' in {raw.name}",
+        f"{counted(rows, 'row')} of '{raw.target}' in {raw.name}",
         "Give more rows, or a finer step",
     )
 
@@ -123,12 +123,8 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
         example = np.flatnonzero(group == (conflicts[0] if len(conflicts) else group[repeated[0]]))
         raise DataError(
             explain(
-                f"Each timestamp must occur once, but {len(repeated)} rows repeat one"
-                + (
-                    f", {int(differ.sum())} of them with different values of '{raw.target}'"
-                    if len(conflicts)
-                    else ""
-                ),
+                f"Each timestamp must occur once, but {counted(len(repeated), 'row')} would come twice"
+                + (f", {int(differ.sum())} with another value of '{raw.target}'" if len(conflicts) else ""),
                 f"{raw.place(example)} at {raw.stamps[example[0]]}: "
                 + ", ".join(f"{value:g}" for value in values[example][:4]),
                 "If the file holds several series, select one (series_id); else say how to join the rows: "
@@ -141,11 +137,13 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
     out = replace(raw.take(first), values=joined[:, 0], features=joined[:, 1:])
     if not len(conflicts):
         return out.noted(
-            f"{len(repeated)} rows repeat a timestamp with the same value of the target: each counts once"
+            counted(len(repeated), "repeated timestamp")
+            + " with the same value of the target: each counts once"
             + (f", with the {how} of its features" if raw.feature_names else "")
         )
     return out.noted(
-        f"{len(repeated)} rows repeat a timestamp, {int(differ.sum())} with other values: the {how} is used"
+        f"{counted(len(repeated), 'repeated timestamp')}, {int(differ.sum())} with another value: "
+        f"the {how} is used"
     )
 
 

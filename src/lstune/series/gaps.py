@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, explain
-from lstune.series._rows import CleanOptions, RawRows
+from lstune.series._rows import CleanOptions, RawRows, counted
 from lstune.series.data import Series
 from lstune.series.frequency import Grid, count_steps
 from lstune.series.season import find_season, season_candidates
@@ -38,7 +38,9 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
     trimmed = slice(int(np.argmax(known)), len(known) - int(np.argmax(known[::-1])))
     for count, end in ((trimmed.start, "beginning"), (len(known) - trimmed.stop, "end")):
         if count:
-            raw = raw.noted(f"{count} rows without a value of '{raw.target}' at the {end} were left out")
+            raw = raw.noted(
+                f"{counted(count, 'row')} without a value of '{raw.target}' at the {end}, left out"
+            )
     rows = raw.take(known)
     positions = grid.positions[known]
     closed, notes = _closed_hours(positions, len(raw.values), grid)
@@ -93,7 +95,8 @@ def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tupl
     if grid.closed:
         if len(gaps):
             return True, (
-                f"{int(gaps.sum())} weekdays without a row count as holidays: rows are consecutive steps",
+                f"{counted(int(gaps.sum()), 'weekday')} without a row, taken as holidays: rows are "
+                "consecutive steps",
             )
         return True, ()
     missing = total - len(positions) - (int(gaps.max()) if len(gaps) else 0)
@@ -155,7 +158,8 @@ def _after_long_gap(
                 return cut, ()
             raise DataError(
                 explain(
-                    f"A gap of {before} lies too near the end: only {len(positions) - cut} rows follow it",
+                    f"A gap of {before} lies too near the end: only {counted(len(positions) - cut, 'row')} "
+                    "after it",
                     f"{rows.place([cut])}, {_at(rows, cut)}",
                     f"Check that timestamp; cut the file there, or fill the gap with max_gap={gap}",
                 )
@@ -201,17 +205,17 @@ def _full_grid(
     if missing:
         values, seasonal = _fill_target(values, observed, season)
         absent = total - int(inside.sum())
-        kinds = [f"{absent} absent rows"] if absent else []
-        kinds += [f"{missing - absent} empty values"] if missing > absent else []
+        kinds = [counted(absent, "absent row")] if absent else []
+        kinds += [counted(missing - absent, "empty value")] if missing > absent else []
         how = f"the season before, {season} rows back" if seasonal == missing else "the last known value"
         if 0 < seasonal < missing:
             how += f" (gaps over {_SHORT_GAP} steps: the season before, {season} rows back)"
         first = _at(replace(rows, stamps=stamps), int(np.argmin(observed))) if stamps is not None else ""
         rows = rows.noted(
-            f"{' and '.join(kinds)} of '{rows.target}' were filled with {how}"
+            f"{' and '.join(kinds)} of '{rows.target}', filled with {how}"
             + (f", the first {first}" if first else "")
-            + "; they are not scored"
-            + (", and their features repeat the last row" if absent and features.size else "")
+            + "; not scored"
+            + (", and the features repeat the last row" if absent and features.size else "")
         )
     return rows, stamps, values, features, observed
 
@@ -269,7 +273,7 @@ def _fill_features(
         skip = max(skip, begin)
         if empty := int((missing[:, i] & present).sum()):
             notes.append(
-                f"{empty} empty values of the feature '{name}' were filled with the last known value"
+                f"{counted(empty, 'empty value')} of the feature '{name}', filled with the last known value"
             )
     out = features.copy()
     for i in range(features.shape[1]):
