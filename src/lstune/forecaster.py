@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -255,7 +256,7 @@ def load_forecaster(folder: str | Path) -> Forecaster:
                     "Install that version: pip install --upgrade lstune",
                 )
             )
-        with np.load(folder / "weights.npz", allow_pickle=False) as stored:
+        with open(folder / "weights.npz", "rb") as file, np.load(file, allow_pickle=False) as stored:
             weights = [stored[f"member_{index}"] for index in range(len(data["members"]))]
         history = load_series(folder / "history.npz")
     except FileNotFoundError as error:
@@ -266,7 +267,7 @@ def load_forecaster(folder: str | Path) -> Forecaster:
                 "Give the folder of a finished run",
             )
         ) from None
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise RunError(explain("The saved forecaster is damaged", f"{folder}: {error}")) from error
     members = tuple(
         Member(

@@ -89,10 +89,10 @@ def test_default_folders_do_not_collide(tmp_path, monkeypatch):
 def test_trials_csv(tmp_path):
     folder = RunFolder(tmp_path)
     trials = [
-        TrialRecord(0, {"units": 3}, TrialState.COMPLETE, 0.1 + 0.2, 6),
+        TrialRecord(0, {"units": 3}, TrialState.COMPLETE, 0.1 + 0.2, 6, attrs={"seconds": 1.23456}),
         TrialRecord(1, {"lookback": 7}, TrialState.DIVERGED, None, 1, reason='bad, "very"'),
     ]
-    folder.write_trials(trials, ("units", "lookback"), {0: 1.23456})
+    folder.write_trials(trials, ("units", "lookback"))
     rows = folder.trials.read_text().splitlines()
     assert rows == [
         "trial,state,validation_mae,epochs,seconds,reason,units,lookback",

@@ -89,6 +89,45 @@ def test_two_jobs_are_one(series, tmp_path):
     assert second.epochs == 6
 
 
+def test_epochs_saved_but_not_told_are_reported_again(series, tmp_path):
+    seen = []
+
+    def report(epoch, value):
+        seen.append((epoch, value))
+        return False
+
+    whole = go(make(series, folder=tmp_path), report=report)
+    told = list(seen)
+    seen.clear()
+    again = go(make(series, folder=tmp_path), report=report)  # as after a crash before the study was told
+    assert seen == told
+    assert again.value == whole.value
+
+
+def test_a_damaged_state_means_training_anew(series, tmp_path):
+    whole = go(make(series, folder=tmp_path))
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert go(make(series, folder=tmp_path), 2, 6).value == whole.value
+
+
+def test_work_after_the_search_leaves_its_states_alone(series, tmp_path):
+    objective = make(series, folder=tmp_path)
+    go(objective, 0, 2)
+    later = objective.after_search(None)
+    assert go(later, 2, 6).epochs == 6
+    assert objective.states.get(0).epoch == 2
+    assert later.states.get(0).epoch == later.after_search(None).states.get(0).epoch == 6
+
+
+def test_a_trial_that_takes_too_long_fails_with_the_reason(series):
+    objective = make(series)
+    objective.timeout = 1e-9
+    outcome = go(objective)
+    assert outcome.status == "failed"
+    assert "longer than" in outcome.reason
+
+
 def test_the_scheduler_can_stop_a_trial(series):
     seen = []
 
@@ -115,8 +154,7 @@ def test_the_stop_flag_interrupts(series):
     objective.stop.set()
     outcome = go(objective)
     assert (outcome.status, outcome.value, outcome.epochs) == ("interrupted", None, 0)
-    objective.go_on(None)
-    assert go(objective).status == "reached"
+    assert go(objective.after_search(None)).status == "reached"
 
 
 def test_early_stopping_says_so(series):

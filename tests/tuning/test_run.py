@@ -127,9 +127,11 @@ def test_a_damaged_or_newer_forecaster(run, tmp_path):
     with pytest.raises(RunError, match="schema 99"):
         load_forecaster(tmp_path)
     path.write_text(json.dumps(data))
-    (tmp_path / "weights.npz").write_bytes(b"PK no")
-    with pytest.raises(RunError, match="damaged"):
-        load_forecaster(tmp_path)
+    weights = (tmp_path / "weights.npz").read_bytes()
+    for broken in (b"PK no", weights[:100]):
+        (tmp_path / "weights.npz").write_bytes(broken)
+        with pytest.raises(RunError, match="damaged"):
+            load_forecaster(tmp_path)
 
 
 def test_beyond_the_horizon_the_forecast_is_fed_back(multi):

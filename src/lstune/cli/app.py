@@ -96,6 +96,12 @@ Set = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Trials at once; one for each core if not given.")]
 Ensemble = Annotated[bool, typer.Option(help="Mix the best settings (and the naive forecast), or take one.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Database URL for the study; a file in the run's folder if not given.")
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(help="Longest time for a trial between rungs; longer ones count as failed.")
+]
 Out = Annotated[Path | None, typer.Option(help="Folder for the run; runs/NAME-DATE-TIME if not given.")]
 Json = Annotated[bool, typer.Option("--json", help="Print result.json on stdout and nothing else.")]
 
@@ -119,6 +125,8 @@ def tune(
     set_: Set = None,
     workers: Workers = None,
     ensemble: Ensemble = True,
+    storage: Storage = None,
+    trial_timeout: TrialTimeout = None,
     out: Out = None,
     json_: Json = False,
 ) -> None:
@@ -128,7 +136,6 @@ def tune(
     saw, says what they are worth, and forecasts the coming rows.
     """
     from lstune.cli.display import make_progress
-    from lstune.cli.table import result_table
     from lstune.tuning.overrides import changed_space
     from lstune.tuning.run import tune as tune_series
 
@@ -148,14 +155,53 @@ def tune(
         space=changed_space(space, set_ or []),
         workers=workers,
         ensemble=ensemble,
+        storage=storage,
+        trial_timeout=trial_timeout,
         out=out,
         progress=make_progress(sys.stderr),
         started=entry.STARTED,
     )
-    if json_:
+    _show(run, json_)
+
+
+def _show(run: Any, as_json: bool) -> None:
+    from lstune.cli.table import result_table
+
+    if as_json:
         typer.echo((run.path / "result.json").read_text(encoding="utf-8").rstrip("\n"))
     else:
         typer.echo(result_table(run.result, str(run.path)))
+
+
+@app.command()
+@_guarded
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    trials: Annotated[int | None, typer.Option(help="New limit of trials in all.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time from now: 60s, 10m, 2h. If neither is given, the run's own limits hold."),
+    ] = None,
+    workers: Workers = None,
+    json_: Json = False,
+) -> None:
+    """Go on with a run that was cut off.
+
+    Finished trials are kept; trials that were under way go on from their last saved
+    state. With a new limit, a finished run searches on.
+    """
+    from lstune.cli.display import make_progress
+    from lstune.tuning.resume import resume as go_on
+
+    done = go_on(
+        run,
+        trials=trials,
+        budget=budget,
+        workers=workers,
+        progress=make_progress(sys.stderr),
+        started=entry.STARTED,
+    )
+    _show(done, json_)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from lstune.errors import StudyError, explain
 from lstune.search import Job, Study, TrialRecord, TrialState
@@ -18,21 +19,22 @@ _STATES = {
     "reached": TrialState.COMPLETE,
     "early": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
-    "interrupted": TrialState.PRUNED,
     "diverged": TrialState.DIVERGED,
     "failed": TrialState.FAILED,
 }
 
 
 class StudyBoard:
-    """Implements `Board`; the executor's lock guards every call."""
+    """Implements `Board`; the executor's lock guards every call.
+
+    `trials` are the study's records as of the last ask or tell: reading them needs no lock.
+    """
 
     def __init__(self, study: Study, folder: RunFolder, names: tuple[str, ...]) -> None:
         self.study = study
         self.folder = folder
         self.names = names
-        self.seconds: dict[int, float] = {}
-        self.trained: dict[int, int] = {}
+        self.trials: tuple[TrialRecord, ...] = tuple(study.trials)
         self._standing = (0, 0, 0, study.best)
 
     def ask(self) -> Job | None:
@@ -52,32 +54,46 @@ class StudyBoard:
 
     def tell(self, job: Job, outcome: Outcome) -> None:
         """Note the end of a job and bring trials.csv up to date."""
+        if outcome.status == "interrupted":
+            # Not told: to the study it is still running, and goes on from its saved state after a `resume`.
+            self._stand()
+            return
         state = _STATES[outcome.status]
         if outcome.value is None and state is TrialState.COMPLETE:
             state = TrialState.FAILED
-        self.seconds[job.number] = self.seconds.get(job.number, 0.0) + outcome.seconds
-        self.trained[job.number] = outcome.epochs
+        seconds = self.study.trials[job.number].attrs.get("seconds", 0.0) + outcome.seconds
         ended_early = outcome.status != "reached"
         self.study.tell(
             job.number,
             outcome.value,
             state=state,
             epochs=outcome.epochs if ended_early else job.stop_epoch,
-            reason=outcome.reason or ("the search ended" if outcome.status == "interrupted" else None),
+            reason=outcome.reason,
             now=time.time(),
+            attrs={"seconds": round(seconds, 4)},
         )
-        self.folder.write_trials(self.study.trials, self.names, self.seconds)
         self._stand()
+        self.folder.write_trials(self.trials, self.names)
 
     def _stand(self) -> None:
-        states = Counter(trial.state for trial in self.study.trials)
+        self.trials = tuple(self.study.trials)
+        states = Counter(trial.state for trial in self.trials)
         running = states[TrialState.RUNNING]
         failed = states[TrialState.DIVERGED] + states[TrialState.FAILED]
         self._standing = (sum(states.values()) - running, running, failed, self.study.best)
 
-    def epoch_seconds(self, number: int) -> float:
-        """Measured seconds of one of the trial's epochs."""
-        return self.seconds.get(number, 0.0) / max(1, self.trained.get(number, 1))
+    def close(self) -> list[TrialRecord]:
+        """After the search: every trial, those cut off as pruned with their best value; in trials.csv too."""
+        closed = []
+        for trial in self.study.trials:
+            if trial.state is TrialState.RUNNING:
+                best = min(trial.curve.values(), default=None)
+                epochs = max([trial.epochs, *trial.curve])
+                reason = f"cut off after {epochs} epochs"
+                trial = replace(trial, state=TrialState.PRUNED, value=best, epochs=epochs, reason=reason)
+            closed.append(trial)
+        self.folder.write_trials(closed, self.names)
+        return closed
 
     def snapshot(self, naive: float, clock: Callable[[], tuple[float, float | None]]) -> Snapshot:
         """The search as of the last ask or tell; needs no lock."""

@@ -246,6 +246,10 @@ def as_members(mixture: Mixture) -> list[Member]:
     ]
 
 
+def _epoch_seconds(trial: TrialRecord) -> float:
+    return float(trial.attrs.get("seconds", 0.0)) / max(1, trial.epochs)
+
+
 class Reserve:
     """How much time to keep for what comes after the search, estimated from the trials so far."""
 
@@ -261,34 +265,32 @@ class Reserve:
         self.workers = workers
         self.budget = budget
 
-    def one_pass(self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float]) -> float:
+    def one_pass(self, trials: Sequence[TrialRecord]) -> float:
         """Seconds to train the best settings on more rows, twice, with one seed each."""
         train, development, everything = self.rows
         growth = (development + everything) / max(train, 1)
         costs = [
-            epoch_seconds(trial.number) * self._best_epoch(trial) * growth
+            _epoch_seconds(trial) * self._best_epoch(trial) * growth
             for trial in finalists(trials, self.members)
         ]
         return max([sum(costs) / min(self.workers, max(len(costs), 1)), *costs], default=0.0)
 
-    def seconds(self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float]) -> float:
+    def seconds(self, trials: Sequence[TrialRecord]) -> float:
         """Seconds to keep: completing finalists, one pass of training twice, and the fixed part."""
         left_over = [
-            epoch_seconds(trial.number) * (self.epochs - trial.epochs)
+            _epoch_seconds(trial) * (self.epochs - trial.epochs)
             for trial in finalists(trials, self.members)
             if trial.state is not TrialState.COMPLETE
         ]
         completing = sum(left_over) / min(self.workers, max(len(left_over), 1))
-        wanted = 1.3 * self.one_pass(trials, epoch_seconds) + 0.6 * completing  # early stopping saves some
+        wanted = 1.3 * self.one_pass(trials) + 0.6 * completing  # early stopping saves some
         if self.budget.seconds is not None:
             wanted = min(wanted, self.SHARE * self.budget.seconds)
         return self.FIXED + wanted
 
-    def repeats(
-        self, trials: Sequence[TrialRecord], epoch_seconds: Callable[[int], float], left: float
-    ) -> int:
+    def repeats(self, trials: Sequence[TrialRecord], left: float) -> int:
         """How many seeds to train each setting with: 1 to 3, within the time left."""
-        cost = 1.3 * self.one_pass(trials, epoch_seconds)
+        cost = 1.3 * self.one_pass(trials)
         if cost <= 0:
             return 1
         return int(max(1, min(3, (left - self.FIXED) // cost)))

@@ -1,7 +1,8 @@
 """A run's folder: where its files are, and how they are written whole or not at all.
 
 settings.json (how the run was asked for), study.journal, trials.csv, states/ (paused trials), series.npz (the
-rows the run works on), model/ (the forecaster), result.json, forecast.csv, forecast.html.
+rows the run works on), model/ (the forecaster), predictions.npz (forecasts of the validation rows and of
+the test tail), result.json, forecast.csv, report.html.
 """
 
 from __future__ import annotations
@@ -117,14 +118,14 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
 
-    def write_trials(self, trials: Iterable[Any], names: Sequence[str], seconds: Mapping[int, float]) -> None:
+    def write_trials(self, trials: Iterable[Any], names: Sequence[str]) -> None:
         """Write trials.csv anew: a line for each trial, with a column for each parameter name."""
         lines = [_csv_line([*_COLUMNS, *names])]
         for trial in trials:
             # Most trials have not changed since the last time; records are compared by identity.
             known = self._lines.get(trial.number)
             if known is None or known[0] is not trial:
-                known = trial, _csv_line(_cells(trial, names, seconds))
+                known = trial, _csv_line(_cells(trial, names))
                 self._lines[trial.number] = known
             lines.append(known[1])
         write_atomic(self.path / _FILES["trials"], "".join(lines))
@@ -140,14 +141,15 @@ _FILES = {
     "model": "model",
     "result": "result.json",
     "forecast": "forecast.csv",
-    "plot": "forecast.html",
+    "predictions": "predictions.npz",
+    "report": "report.html",
 }
 _COLUMNS = ("trial", "state", "validation_mae", "epochs", "seconds", "reason")
 
 
-def _cells(trial: Any, names: Sequence[str], seconds: Mapping[int, float]) -> list[Any]:
+def _cells(trial: Any, names: Sequence[str]) -> list[Any]:
     value = "" if trial.value is None else repr(float(trial.value))
-    spent = f"{seconds[trial.number]:.3f}" if trial.number in seconds else ""
+    spent = f"{trial.attrs['seconds']:.3f}" if "seconds" in trial.attrs else ""
     settings = [trial.params.get(name, "") for name in names]
     return [trial.number, trial.state.value, value, trial.epochs, spent, trial.reason or "", *settings]
 

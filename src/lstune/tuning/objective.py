@@ -22,6 +22,7 @@ from lstune.engine import (
     predict,
     train,
 )
+from lstune.errors import RunError
 from lstune.series import Fold, Pipeline, PipelineConfig, Series, WindowSet, fit_pipeline
 from lstune.tuning.executors import Outcome
 from lstune.tuning.settings import Recipe, recipe
@@ -126,6 +127,7 @@ class Objective:
         seed: int,
         states: StateStore,
         stop: StopFlag,
+        timeout: float | None = None,
     ) -> None:
         self.series = series
         self.fold = fold
@@ -134,13 +136,25 @@ class Objective:
         self.states = states
         self.stop = stop
         self.deadline: float | None = None
+        self.timeout = timeout
         self._lock = threading.Lock()
         self._pipelines: OrderedDict[PipelineConfig, tuple[Pipeline, _Validation]] = OrderedDict()
 
-    def go_on(self, deadline: float | None) -> None:
-        """After a stop: allow training again, until `deadline` on the monotonic clock (None: without end)."""
-        self.stop = StopFlag()
-        self.deadline = deadline
+    def after_search(self, deadline: float | None) -> Objective:
+        """For work after the search: can be trained again, until `deadline` on the monotonic clock if given.
+
+        Its states do not touch those of the search, which a resumed study must find as it left them.
+        """
+        other = Objective(
+            self.series,
+            self.fold,
+            horizon=self.horizon,
+            seed=self.seed,
+            states=self.states.overlay(),
+            stop=StopFlag(),
+        )
+        other.deadline = deadline
+        return other
 
     def recipe(self, setting: dict[str, Any]) -> Recipe:
         """The setting, resolved for this series."""
@@ -167,7 +181,8 @@ class Objective:
         chosen = self.recipe(job.params)
         pipeline, validation = self.prepared(chosen)
         windows = as_windows(pipeline.windows(self.fold.train, chosen.stride))
-        pruned = False
+        state = self._state(job)
+        pruned = self._replay(job, state, report)
 
         def score(raw: Any) -> float:
             return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
@@ -178,16 +193,18 @@ class Objective:
             pruned = bool(np.isfinite(value) and report(epoch, float(value)))
             return pruned
 
+        if pruned and state is not None:
+            return self._outcome(job, TrainResult(state, Status.STOPPED, state.weights), True, 0.0)
         result = train(
             chosen.model(pipeline.channels, self.horizon),
             chosen.train,
             windows,
             validation=validation.windows,
-            state=self.states.get(job.number) if job.start_epoch > 0 else None,
+            state=state,
             seed=training_seed(self.seed, job.number),
             until_epoch=min(job.stop_epoch, chosen.train.epochs),
             stop=self.stop,
-            deadline=self.deadline,
+            deadline=self._deadline(began),
             score=score,
             score_steps=validation.steps,
             on_epoch=on_epoch,
@@ -195,11 +212,35 @@ class Objective:
         )
         return self._outcome(job, result, pruned, time.monotonic() - began)
 
+    def _deadline(self, began: float) -> float | None:
+        limits = [
+            limit for limit in (self.deadline, self.timeout and began + self.timeout) if limit is not None
+        ]
+        return min(limits, default=None)
+
+    def _state(self, job: Any) -> TrainState | None:
+        """Where the trial stands; a damaged file counts as none, for training anew gives the same bits."""
+        try:
+            return self.states.get(job.number)
+        except RunError:
+            return None
+
+    def _replay(self, job: Any, state: TrainState | None, report: Callable[[int, float], bool]) -> bool:
+        """Report epochs that a killed process had trained and saved, but not told."""
+        scores = state.history.get("val_score", []) if state is not None else []
+        for epoch in range(job.start_epoch + 1, min(len(scores), job.stop_epoch) + 1):
+            if report(epoch, scores[epoch - 1]):
+                return True
+        return False
+
     def _outcome(self, job: Any, result: TrainResult, pruned: bool, seconds: float) -> Outcome:
         state = result.state
         if result.status is Status.DIVERGED:
             self.states.drop(job.number)
             return Outcome("diverged", None, state.epoch, "the loss is not finite", seconds)
+        if result.status is Status.DEADLINE and self.deadline is None:
+            self.states.drop(job.number)
+            return Outcome("failed", None, state.epoch, f"longer than {self.timeout:g} s", seconds)
         self.states.put(job.number, state)
         value = float(state.best_value) if state.best_epoch > 0 else None
         if value is None or not np.isfinite(value):

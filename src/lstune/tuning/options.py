@@ -28,6 +28,8 @@ class TuneOptions:
     method's own.  trials: most trials, None for no limit.  budget: seconds from start to written result, None
     for no limit (60 s when trials is None too).  test_fraction, validation_fraction: shares of the rows.
     workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
+    storage: an SQLAlchemy URL for the study, None for a journal file in the run's folder.
+    trial_timeout: seconds that one piece of a trial may take.
     """
 
     horizon: int = 1
@@ -40,6 +42,8 @@ class TuneOptions:
     seed: int = 0
     workers: int | None = None
     ensemble: bool = True
+    storage: str | None = None
+    trial_timeout: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("seed", 0)):
@@ -48,8 +52,10 @@ class TuneOptions:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UserError(explain(f"{name} must be a whole number of {least} or more", value))
-        if self.budget is not None and not 0 < self.budget < float("inf"):
-            raise UserError(explain("budget must be a number of seconds above zero", self.budget))
+        for name in ("budget", "trial_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 < seconds < float("inf"):
+                raise UserError(explain(f"{name} must be a number of seconds above zero", seconds))
 
     @property
     def limit(self) -> float | None:

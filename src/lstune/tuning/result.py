@@ -93,6 +93,7 @@ def build_result(
     validation: tuple[F64, F64],
     scored: Scored,
     forecaster: Forecaster,
+    interrupted: bool = False,
 ) -> dict[str, Any]:
     """The content of result.json. `validation` holds forecasts and truth of the validation rows.
 
@@ -137,6 +138,7 @@ def build_result(
             "interval": list(verdict.interval),
             "text": verdict.text,
         },
+        "interrupted": interrupted,
         "forecaster": {
             "networks": len(forecaster.members),
             "settings": _settings(forecaster),

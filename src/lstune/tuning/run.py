@@ -80,6 +80,8 @@ def tune(
     space: Space | Mapping[str, Any] | str | Path | None = None,
     workers: int | None = None,
     ensemble: bool = True,
+    storage: str | None = None,
+    trial_timeout: float | str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
     started: float | None = None,
@@ -98,6 +100,8 @@ def tune(
             TOML or JSON file of it; a Space is taken as it is.
         workers: trials at once; one for each core if None.
         ensemble: whether several settings and the naive forecast may be mixed.
+        storage: SQLAlchemy URL of a database for the study, in place of a journal file in the folder.
+        trial_timeout: the longest that a trial may take between two rungs; a longer one counts as failed.
         out: the run's folder, which must not hold a run yet; runs/NAME-DATE-TIME if None.
         progress: a display.  started: when the budget's clock began (`time.monotonic()`), now if None.
 
@@ -116,13 +120,16 @@ def tune(
         seed=seed,
         workers=workers,
         ensemble=ensemble,
+        storage=storage,
+        trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
     )
     shown = progress or Silent()
     try:
         reading = {"target": target, "timestamp": timestamp, "features": features}
         series = open_series(data, **reading)
         folder = RunFolder(out if out is not None else default_folder(series.name))
-        Work(series, options, space, reading, shown, began).run(folder)
+        source = str(data) if isinstance(data, (str, Path)) else None
+        Work(series, options, space, reading, shown, began, source).run(folder)
         return load(folder.path)
     finally:
         shown.close()

@@ -20,7 +20,7 @@ from lstune.engine.config import (
 from lstune.errors import SpaceError, explain
 from lstune.series import PipelineConfig
 
-__all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "recipe"]
+__all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "parse_lags", "recipe"]
 
 # The share of the learning rate that is left at the end of a cosine decay.
 _FLOOR = 0.05
@@ -164,7 +164,7 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         transform=str(value["transform"]),
         scaler=str(value["scaler"]),
         calendar=str(value["calendar"]),
-        lags=_lags(value["lags"], season),
+        lags=parse_lags(value["lags"], season),
         level_input=bool(value["level_input"]),
         supervision=value["supervision"],
         stride=_stride(value["stride"], lookback),
@@ -189,7 +189,8 @@ def _whole(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
-def _lags(value: Any, season: int) -> tuple[int, ...]:
+def parse_lags(value: Any, season: int) -> tuple[int, ...]:
+    """The rows meant by the hyperparameter "lags", ascending. Raises SpaceError for anything else."""
     if value in (None, "none", 0):
         return ()
     if value == "season":

@@ -27,6 +27,10 @@ class StateStore:
         """The file of a trial's state; None without a folder."""
         return None if self.folder is None else self.folder / f"{number:06d}.npz"
 
+    def overlay(self) -> StateStore:
+        """A store on top of this one: it reads what this one has, and keeps its own states in memory."""
+        return _Overlay(self)
+
     def put(self, number: int, state: TrainState) -> None:
         """Keep a state; the file is written whole or not at all."""
         path = self.path(number)
@@ -66,3 +70,13 @@ class StateStore:
             for path in self.folder.glob("*.npz"):
                 if path.stem.isdigit() and int(path.stem) not in numbers:
                     path.unlink(missing_ok=True)
+
+
+class _Overlay(StateStore):
+    def __init__(self, base: StateStore) -> None:
+        super().__init__()
+        self._base = base
+
+    def get(self, number: int) -> TrainState | None:
+        own = super().get(number)
+        return own if own is not None else self._base.get(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 
 from lstune._version import __version__
 from lstune.engine import StopFlag
-from lstune.evaluation import BASELINES, baseline_forecasts, conformal
+from lstune.evaluation import baseline_forecasts, conformal
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, Study, TrialRecord, method_parts
 from lstune.search.space import snap_setting
@@ -29,7 +30,13 @@ from lstune.series import (
 )
 from lstune.tuning.board import StudyBoard, check_any_success
 from lstune.tuning.clock import Budget
-from lstune.tuning.defaults import Nature, default_space, first_settings, largest_lookback
+from lstune.tuning.defaults import (
+    Nature,
+    default_space,
+    first_settings,
+    is_multiplicative,
+    largest_lookback,
+)
 from lstune.tuning.executors import EXECUTORS
 from lstune.tuning.finish import (
     CANDIDATES,
@@ -47,8 +54,9 @@ from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, write_atomic
 from lstune.tuning.objective import Objective
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress
+from lstune.tuning.record import changed_names, package_versions, write_predictions
 from lstune.tuning.result import Scored, build_result, score_test
-from lstune.tuning.settings import HYPERPARAMETERS, check_names
+from lstune.tuning.settings import HYPERPARAMETERS, check_names, parse_lags
 from lstune.tuning.states import StateStore
 
 __all__ = ["Work", "build_space"]
@@ -84,8 +92,11 @@ class Work:
         reading: dict[str, Any],
         progress: Progress,
         began: float,
+        source: str | None = None,
     ) -> None:
         self.series = series
+        self.source = source
+        self.changes = space
         self.options = options
         self.reading = reading
         self.progress = progress
@@ -104,13 +115,25 @@ class Work:
         folder.create()
         folder.acquire()
         try:
-            folder.write_json("settings", self._settings())
             save_series(self.series, folder.series)
+            # Last: a folder that has settings has all that `resume` needs.
+            folder.write_json("settings", self._settings())
             self._go(folder)
         finally:
             folder.release()
 
-    def _go(self, folder: RunFolder) -> None:
+    def resume(self, folder: RunFolder, fresh_budget: bool) -> None:
+        """Go on in the folder of a run that was cut off, or that shall search longer.
+
+        Unless the budget is a fresh one, what the trials have used is taken off it.
+        """
+        folder.acquire()
+        try:
+            self._go(folder, fresh_budget)
+        finally:
+            folder.release()
+
+    def _go(self, folder: RunFolder, fresh_budget: bool = True) -> None:
         self._warm_up()
         objective = Objective(
             self.series,
@@ -119,18 +142,26 @@ class Work:
             seed=self.options.seed,
             states=StateStore(folder.states),
             stop=StopFlag(),
+            timeout=self.options.trial_timeout,
         )
         study = self._study(folder)
+        if not fresh_budget:
+            used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in study.trials)
+            self.budget = replace(self.budget, started=self.budget.started - used / self.options.threads)
         board = StudyBoard(study, folder, self.space.order)
         reserve = Reserve(self.split, self.max_epochs, self._members(), self.options.threads, self.budget)
-        self._search(objective, board, reserve)
+        interrupted = self._search(objective, board, reserve)
         searched = self.budget.spent()
-        check_any_success(study.trials)
-        mixture = self._finalists(objective, study.trials)
-        tested, fitted = self._train(objective, study, board, reserve, mixture)
+        trials = board.close()
+        check_any_success(trials)
+        left = self.budget.left()
+        objective = objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None)
+        mixture = self._finalists(objective, trials)
+        objective = objective.after_search(None)
+        tested, fitted = self._train(objective, trials, reserve, mixture)
         self.progress.stage("Scoring the test tail")
         scored = score_test(tested, self.series, self.split, self.options.seed)
-        self._write(folder, study.trials, searched, mixture, scored, fitted)
+        self._write(folder, trials, searched, mixture, scored, fitted, interrupted)
 
     # ---- before the search ---------------------------------------------------------------------------
 
@@ -141,6 +172,7 @@ class Work:
             rows=max(1, int(len(series) * share)),
             season=series.season if series.seasonal else 1,
             positive="log_difference" in allowed_transforms(series.values),
+            multiplicative=is_multiplicative(series.values[: max(1, int(len(series) * share))]),
             horizon=options.horizon,
             dated=series.has_timestamps,
         )
@@ -160,7 +192,13 @@ class Work:
 
     def _rows_before(self) -> int:
         transforms = self.space["transform"].values() if "transform" in self.space else []
-        return self.series.season if "seasonal_difference" in transforms else 1
+        rows = self.series.season if "seasonal_difference" in transforms else 1
+        lags = self.space["lags"].values() if "lags" in self.space else []
+        return (
+            rows
+            + max((max(parse_lags(value, self.series.season), default=1) for value in lags), default=1)
+            - 1
+        )
 
     @property
     def max_epochs(self) -> int:
@@ -180,9 +218,15 @@ class Work:
             "lstune": __version__,
             "options": self.options.to_dict(),
             "reading": reading,
-            "series": {"name": self.series.name, "fingerprint": self.series.fingerprint},
+            "series": {
+                "name": self.series.name,
+                "fingerprint": self.series.fingerprint,
+                "source": self.source,
+            },
             "notes": list(self.series.notes),
             "space": self.space.to_dict(),
+            "changed": changed_names(self.changes),
+            "versions": package_versions(),
         }
 
     def _warm_up(self) -> None:
@@ -191,6 +235,9 @@ class Work:
         prepare()  # says so itself when there is something to wait for
 
     def _study(self, folder: RunFolder) -> Study:
+        store = open_storage(self.options.storage or folder.journal, study=folder.path.resolve().name)
+        if store.read_spec() is not None:
+            return Study.load(store, n_trials=self.options.trials)
         return Study(
             self.space,
             sampler=self.sampler,
@@ -200,12 +247,13 @@ class Work:
             seed=self.options.seed,
             n_trials=self.options.trials,
             settings=[] if self.sampler == "grid" else self.first[: 1 if self.sampler == "manual" else None],
-            storage=open_storage(folder.journal),
+            storage=store,
         )
 
     # ---- the search ----------------------------------------------------------------------------------
 
-    def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve) -> None:
+    def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve) -> bool:
+        """Run trials until time, trials or patience end; whether the user ended them."""
         self.progress.stage("Searching")
         naive = self._validation_naive(objective)
         wait = _Wait()
@@ -214,7 +262,7 @@ class Work:
             if self.budget.seconds is None:
                 return False
             if wait.due():  # the estimate looks at all trials: not at every tick
-                wait.keep = reserve.seconds(board.study.trials, board.epoch_seconds)
+                wait.keep = reserve.seconds(board.trials)
             return self.budget.left() <= wait.keep
 
         def tick() -> None:
@@ -232,6 +280,7 @@ class Work:
         tick()
         if interrupted:
             self.progress.note("Interrupted: finishing with what was found (Ctrl-C again to abort).")
+        return interrupted
 
     def _validation_naive(self, objective: Objective) -> float:
         baselines, actual = self._validation_rows(objective)
@@ -250,8 +299,6 @@ class Work:
     def _finalists(self, objective: Objective, trials: list[TrialRecord]) -> Mixture:
         self.progress.stage("Training the finalists to the end")
         workers = self.options.threads
-        left = self.budget.left()
-        objective.go_on(time.monotonic() + 0.4 * left if self.budget.seconds is not None else None)
         chosen = finalists(trials, CANDIDATES)
         complete_finalists(objective, chosen[: self._members()], workers)
         candidates = load_candidates(objective, chosen, workers)
@@ -263,17 +310,18 @@ class Work:
             baselines,
             actual,
             horizon=self.options.horizon,
+            tried=len(trials),
             ensemble=self._members() > 1,
             most=self._members(),
         )
 
     def _train(
-        self, objective: Objective, study: Study, board: StudyBoard, reserve: Reserve, mixture: Mixture
+        self, objective: Objective, trials: list[TrialRecord], reserve: Reserve, mixture: Mixture
     ) -> tuple[Forecaster, Forecaster]:
         """The forecaster that meets the test tail and the one for the coming rows."""
         self.progress.stage("Training on more rows")
         intervals = conformal(mixture.actual - mixture.forecasts)
-        repeats = reserve.repeats(study.trials, board.epoch_seconds, self.budget.left())
+        repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
         made = []
         for rows, share in ((self.split.development, 0.5), (range(len(self.series)), 1.0)):
@@ -316,11 +364,11 @@ class Work:
         mixture: Mixture,
         scored: Scored,
         forecaster: Forecaster,
+        interrupted: bool,
     ) -> None:
         self.progress.stage("Writing")
         save_forecaster(forecaster, folder.model)
-        forecast = forecaster.predict()
-        write_atomic(folder.forecast, forecast.to_csv())
+        write_atomic(folder.forecast, forecaster.predict().to_csv())
         best = mixture.candidates[0].setting if mixture.candidates else finalists(trials, 1)[0].params
         result = build_result(
             series=self.series,
@@ -335,26 +383,23 @@ class Work:
             validation=(mixture.forecasts, mixture.actual),
             scored=scored,
             forecaster=forecaster,
+            interrupted=interrupted,
         )
-        _draw(folder, self.series, scored, forecast)
+        folder.write_json("result", result)
+        write_predictions(
+            folder.predictions, self.series, self.split, mixture.forecasts, scored.origins, scored.forecasts
+        )
+        self._report(folder)
         result["seconds"]["total"] = self.budget.spent()
         folder.write_json("result", result)
 
+    def _report(self, folder: RunFolder) -> None:
+        from lstune.report import write_report
 
-def _draw(folder: RunFolder, series: Series, scored: Scored, forecast: Any) -> None:
-    from lstune.report.plot import collect_forecast_plot, forecast_html
-
-    verdict = scored.verdict
-    plot = collect_forecast_plot(
-        series,
-        scored.origins,
-        scored.forecasts,
-        scored.baselines[verdict.baseline],
-        BASELINES[verdict.baseline].label,
-        forecast,
-        verdict.text,
-    )
-    write_atomic(folder.plot, forecast_html(plot))
+        try:
+            write_report(folder.path)
+        except Exception as error:  # a page that cannot be drawn must not cost the run
+            self.progress.note(f"The report could not be written: {error}")
 
 
 def _first_of_each(members: list[Any], mixture: Mixture) -> list[Any]:

@@ -1,0 +1,131 @@
+"""Nothing is lost: after any kind of end, `resume` gives the trials of the uninterrupted run."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+import lstune
+from lstune.errors import RunError
+from lstune.series import series_frame
+from lstune.tuning.progress import Progress
+from lstune.tuning.resume import resume
+
+from .conftest import TINY, make_series
+
+SPACE = {**TINY, "units": [3, 4, 5, 6, 7], "epochs": 18}
+COMPARED = ["trial", "state", "validation_mae", "epochs", "lookback", "transform", "units"]
+
+
+class PressAfter(Progress):
+    """Ctrl-C once so many trials are done."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def show(self, snapshot):
+        if snapshot.trials >= self.count and snapshot.best is not None:
+            self.count = 10**9
+            raise KeyboardInterrupt
+
+
+def without_time(result):
+    return {key: value for key, value in result.items() if key not in ("seconds", "interrupted")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return lstune.tune(make_series(), trials=14, space=SPACE, workers=1, seed=2, out=out)
+
+
+def test_after_ctrl_c(whole, tmp_path):
+    first = lstune.tune(
+        make_series(), trials=14, space=SPACE, workers=1, seed=2, out=tmp_path / "run", progress=PressAfter(3)
+    )
+    assert first.result["interrupted"]
+    assert sum(first.result["trials"].values()) < 14
+    second = resume(tmp_path / "run")
+    assert not second.result["interrupted"]
+    pd.testing.assert_frame_equal(second.trials[COMPARED], whole.trials[COMPARED])
+    assert without_time(second.result) == without_time(whole.result)
+
+
+def test_a_finished_run_can_search_longer(whole, tmp_path):
+    lstune.tune(make_series(), trials=6, space=SPACE, workers=1, seed=2, out=tmp_path / "run")
+    with pytest.raises(RunError, match="finished"):
+        resume(tmp_path / "run")
+    longer = resume(tmp_path / "run", trials=14)
+    assert len(longer.trials) == 14
+    # Suggested and trained alike; which ones were promoted when differs, for 6 were once all there were.
+    same = ["trial", "lookback", "transform", "units"]
+    pd.testing.assert_frame_equal(longer.trials[same].head(6), whole.trials[same].head(6))
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(RunError, match=r"settings\.json"):
+        resume(tmp_path)
+
+
+def test_a_run_that_was_cut_off_before_its_first_trial(whole, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("settings.json", "series.npz"):
+        shutil.copy(whole.path / name, folder / name)
+    again = resume(folder)
+    pd.testing.assert_frame_equal(again.trials[COMPARED], whole.trials[COMPARED])
+
+
+def _start(args):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lstune", *map(str, args)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(tmp_path):
+    series_frame(make_series()).rename_axis("day").to_csv(tmp_path / "data.csv")
+    (tmp_path / "space.json").write_text(json.dumps({**SPACE, "epochs": 40, "patience": 0}))
+    args = ["tune", tmp_path / "data.csv", "--trials", 25, "--workers", 1, "--seed", 2]
+    args += ["--space", tmp_path / "space.json"]
+    whole = _start([*args, "--out", tmp_path / "whole"])
+    began = time.monotonic()
+    _, errors = whole.communicate(timeout=120)
+    usual = time.monotonic() - began
+    assert whole.returncode == 0, errors
+    moments = random.Random(7)
+    folder, kills, command = tmp_path / "run", 0, [*args, "--out", tmp_path / "run"]
+    while kills < 20:
+        process = _start(command)
+        # Early moments as well as late ones; later sessions have less left to do.
+        try:
+            process.wait(timeout=moments.uniform(0.3, 0.8) * usual)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        if (folder / "settings.json").exists():
+            command = ["resume", folder]
+        if (folder / "result.json").exists():  # all done before twenty kills: begin anew
+            _compare(tmp_path / "whole", folder)
+            folder = tmp_path / f"run{kills}"
+            command = [*args, "--out", folder]
+    last = _start(command)
+    _, errors = last.communicate(timeout=120)
+    assert last.returncode == 0, errors
+    _compare(tmp_path / "whole", folder)
+
+
+def _compare(whole, folder):
+    a, b = lstune.load(whole), lstune.load(folder)
+    pd.testing.assert_frame_equal(a.trials[COMPARED], b.trials[COMPARED])
+    assert without_time(a.result) == without_time(b.result)
