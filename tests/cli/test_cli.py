@@ -13,7 +13,7 @@ from lstune.cli.display import LiveProgress, PlainProgress, progress_line
 from lstune.cli.table import WIDTH, forecast_table, format_number, result_table
 from lstune.tuning.progress import Snapshot
 
-COMMANDS = ["tune", "resume", "forecast", "datasets", "warmup"]
+COMMANDS = ["tune", "resume", "forecast", "report", "datasets", "warmup"]
 TINY = [
     item
     for text in (
@@ -23,6 +23,8 @@ TINY = [
         "supervision=every",
         "layers=1",
         "calendar=none",
+        "lags=none",
+        "level_input=false",
         "epochs=5",
         "stride=lookback/2",
     )

@@ -25,6 +25,8 @@ TINY = {
     "supervision": "every",
     "layers": 1,
     "calendar": "none",
+    "lags": "none",
+    "level_input": False,
     "epochs": 6,
     "patience": 3,
     "stride": "lookback/2",

@@ -75,3 +75,24 @@ def test_bad_settings_name_the_rule(setting):
 def test_what_the_engine_refuses_stays_its_error():
     with pytest.raises(ConfigError, match="Dropout rate"):
         recipe({"dropout": 1.5}).model(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "season", "lags"),
+    [
+        ("none", 24, ()),
+        ("season", 1, ()),
+        ("season", 7, (7,)),
+        ("season", 168, (24, 168)),
+        ("168+24", 1, (24, 168)),
+        (5, 1, (5,)),
+    ],
+)
+def test_lags(value, season, lags):
+    assert recipe({"lags": value}, season).lags == lags
+
+
+@pytest.mark.parametrize("value", ["week", "0", "-3", "1+x"])
+def test_bad_lags(value):
+    with pytest.raises(SpaceError, match="lags"):
+        recipe({"lags": value})

@@ -48,8 +48,15 @@ class StudyBoard:
         """Whether the study has no more work for good."""
         return self.study.exhausted
 
+    @property
+    def has_value(self) -> bool:
+        """Whether any trial has a validation error yet."""
+        return any(trial.value is not None or trial.curve for trial in self.trials)
+
     def report(self, job: Job, epoch: int, value: float) -> bool:
         """Note an epoch's error."""
+        if not self.has_value:
+            self.trials = tuple(self.study.trials)
         return self.study.report(job.number, epoch, value)
 
     def tell(self, job: Job, outcome: Outcome) -> None:

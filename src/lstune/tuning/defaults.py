@@ -48,7 +48,7 @@ def _lookbacks(nature: Nature) -> tuple[int, int, int]:
     """Shortest, usual and longest lookback."""
     room = max(2, nature.rows // 5 - nature.horizon)
     season = nature.season if nature.season > 1 else 16
-    usual = min(room, max(2 * season, 32, 2 * nature.horizon) if season <= 64 else season + season // 4)
+    usual = min(room, max(32, min(2 * season, 96), min(2 * nature.horizon, 128)))
     longest = min(room, max(4 * usual, 128), 400 if season <= 200 else 2 * season)
     return min(8, usual), usual, max(longest, usual)
 
@@ -92,6 +92,8 @@ def default_space(nature: Nature) -> Space:
             "lookback": Int(shortest, longest, log=True, default=usual),
             "supervision": Choice(("every", "last")),
             "stride": Choice(tuple(f"lookback/{part}" for part in overlap), default=_usual_stride(nature)),
+            "lags": Choice(("none", "season")) if 1 < nature.season <= nature.rows // 4 else Fixed("none"),
+            "level_input": Choice((False, True)) if set(transforms) - {"level"} else Fixed(False),
             "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
             "units": Int(8, widest, log=True, default=min(64, widest)),
             "layers": Int(1, 2, default=1),
@@ -116,20 +118,25 @@ def _usual_stride(nature: Nature) -> str:
 
 
 def first_settings(space: Space, nature: Nature) -> list[dict[str, Any]]:
-    """Settings known to work, one for each transform, for the first trials, as far as `space` allows them.
+    """Settings known to work, for the first trials, as far as `space` allows them.
 
-    A setting names only what differs from the defaults of the space.
+    A setting names only what differs from the defaults of the space. Steps with the level, last season's
+    values and a fast rate won on hourly demand, the level with a slower rate on temperatures.
     """
+    _, usual, longest = _lookbacks(nature)
+    fast = {"learning_rate": 0.01, "lags": "season", "level_input": True}
     wanted: list[dict[str, Any]] = [
-        {"transform": "difference"},
+        {"transform": "difference", **fast},
         {"transform": "level"},
         {"transform": "log_difference"},
-        {"transform": "seasonal_difference"},
+        {"transform": "difference", "lookback": min(2 * usual, longest), **fast},
     ]
     settings = []
     for setting in wanted:
-        if all(name in space and space[name].contains(value) for name, value in setting.items()):
-            settings.append(setting)
+        if "transform" in space and space["transform"].contains(setting["transform"]):
+            known = {n: v for n, v in setting.items() if n in space and space[n].contains(v)}
+            if known not in settings:
+                settings.append(known)
     return settings or [{}]
 
 

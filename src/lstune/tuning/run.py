@@ -53,6 +53,11 @@ class Run:
 
         return pd.read_csv(RunFolder(self.path).trials)
 
+    def _repr_html_(self) -> str:
+        from lstune.report import short_html
+
+        return short_html(self.result, self.path)
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.verdict})"
 

@@ -56,9 +56,7 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter("transform", "what is done to the target before scaling", "level"),
         Hyperparameter("scaler", "how inputs are scaled", "standard"),
         Hyperparameter("calendar", "time of day, weekday, time of year as inputs", "none", ("auto", "none")),
-        Hyperparameter(
-            "lags", 'past values for the forecast row as inputs: "none", "season" or "24+168"', "none"
-        ),
+        Hyperparameter("lags", 'values of earlier seasons as inputs: "none", "season" or "24+168"', "none"),
         Hyperparameter(
             "level_input", "the level as an input beside the transformed target", False, (True, False)
         ),
@@ -194,7 +192,9 @@ def parse_lags(value: Any, season: int) -> tuple[int, ...]:
     if value in (None, "none", 0):
         return ()
     if value == "season":
-        return (season,) if season > 1 else ()
+        # A week of hours holds days too, and yesterday's hour tells as much as last week's.
+        day = 24 if season > 24 and season % 24 == 0 else season
+        return tuple(sorted({day, season})) if season > 1 else ()
     try:
         lags = tuple(sorted({int(part) for part in str(value).split("+")}))
     except ValueError:

@@ -263,7 +263,10 @@ class Work:
                 return False
             if wait.due():  # the estimate looks at all trials: not at every tick
                 wait.keep = reserve.seconds(board.trials)
-            return self.budget.left() <= wait.keep
+            if board.has_value:
+                return self.budget.left() <= wait.keep
+            # Compilation or a huge setting may have eaten the time: a first result is worth the reserve.
+            return self.budget.left() <= Reserve.FIXED
 
         def tick() -> None:
             left = None if self.budget.seconds is None else self.budget.left()
