@@ -50,6 +50,7 @@ def result_table(result: Mapping[str, Any], path: str) -> str:
         "",
         *_field("Verdict", result["verdict"]["text"]),
         *_field("Saved in", path),
+        *_field("Report", f"{path}/report.html"),
     ]
     return "\n".join(lines)
 

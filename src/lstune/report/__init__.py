@@ -12,7 +12,7 @@ FORMATS = {"html": "report.html", "md": "report.md", "json": "report.json"}
 
 def collect(folder: str | Path) -> Any:
     """The `ReportData` of a finished run's folder. Raises RunError if it is none."""
-    from lstune.report.collect import collect as collect_run
+    from lstune.report.gather import collect as collect_run
 
     return collect_run(folder)
 

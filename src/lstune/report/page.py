@@ -9,7 +9,7 @@ from typing import Any
 
 from lstune.report import words
 from lstune.report.data import ErrorRow, ReportData
-from lstune.report.figures import figures, slice_names
+from lstune.report.figures import figures, first_view, slice_names
 
 __all__ = ["to_html"]
 
@@ -165,8 +165,7 @@ def _forecast(data: ReportData, drawn: dict[str, Any]) -> str:
         "<h2>Forecast</h2>",
         f'<p class="soft">The test tail{ahead}: no decision saw these rows. Then the coming rows. '
         f"Drag to zoom, double-click to return.{hidden}</p>",
-        '<div class="views"><button type="button" data-view="latest" aria-pressed="true">Latest rows</button>'
-        '<button type="button" data-view="all" aria-pressed="false">Whole tail</button></div>',
+        _views(data),
         _plot("forecast", drawn, "Test tail with forecasts, and the coming rows", "tall"),
         _errors(data),
     ]
@@ -176,6 +175,15 @@ def _forecast(data: ReportData, drawn: dict[str, Any]) -> str:
     parts.append("<h3>The whole series</h3>")
     parts.append(_plot("overview", drawn, "The whole series with validation rows and test tail"))
     return "".join(parts)
+
+
+def _views(data: ReportData) -> str:
+    if data.forecasts is None or len(data.forecasts.x) <= first_view(data):
+        return ""
+    return (
+        '<div class="views"><button type="button" data-view="latest" aria-pressed="true">Latest rows</button>'
+        '<button type="button" data-view="all" aria-pressed="false">Whole tail</button></div>'
+    )
 
 
 def _errors(data: ReportData) -> str:
@@ -211,7 +219,8 @@ def _error_line(row: ErrorRow, full: bool) -> str:
 def _versus(ratio: float | None) -> str:
     if ratio is None:
         return ""
-    return f"{100 * abs(1 - ratio):.1f} % {'better' if ratio <= 1 else 'worse'}"
+    size = f"{100 * abs(1 - ratio):.1f} %"
+    return "the same" if size == "0.0 %" else f"{size} {'better' if ratio < 1 else 'worse'}"
 
 
 def _honest(data: ReportData) -> str:
@@ -348,5 +357,5 @@ def _about(data: ReportData) -> str:
 
 
 def _list(values: dict[str, Any]) -> str:
-    rows = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(words.number(v))}</dd>" for k, v in values.items())
+    rows = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(words.plain(v))}</dd>" for k, v in values.items())
     return f"<dl>{rows}</dl>"

@@ -88,7 +88,7 @@ def to_markdown(data: ReportData) -> str:
         blocks.append(f"```\n{data.command}\n```")
     blocks += [f"- {note}" for note in data.notes]
     about = {**data.best, **{k: v for k, v in data.settings.items() if v is not None}, **data.versions}
-    blocks.append(_table(["", ""], [[k, words.number(v)] for k, v in about.items()]))
+    blocks.append(_table(["", ""], [[k, words.plain(v)] for k, v in about.items()]))
     blocks.append(f"Data (sha256): `{data.fingerprint}`")
     return "\n\n".join(blocks) + "\n"
 
@@ -131,7 +131,7 @@ def _trials(data: ReportData) -> str:
         ["trial", "MAE", "epochs", *names],
         [
             [str(row.number), words.number(row.value), str(row.epochs)]
-            + [words.number(row.params.get(name), 3) for name in names]
+            + [words.plain(row.params.get(name, "")) for name in names]
             for row in ranked[:_SHOWN_TRIALS]
         ],
     )

@@ -16,6 +16,7 @@ __all__ = [
     "mixture",
     "number",
     "percent",
+    "plain",
     "residual_note",
     "setting",
     "subtitle",
@@ -34,6 +35,11 @@ def number(value: Any, digits: int = 4) -> str:
     if -4 <= size < 9:
         return f"{value:,.{max(0, digits - 1 - size)}f}"
     return f"{value:.{digits - 1}e}"
+
+
+def plain(value: Any) -> str:
+    """A setting's value as one would type it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def percent(value: float | None, places: int = 0) -> str:
@@ -107,7 +113,7 @@ def mixture(found: Mapping[str, Any]) -> str:
     baselines = {name.replace("_", " "): share for name, share in (found.get("baselines") or {}).items()}
     if not found.get("networks"):
         name = next(iter(baselines), "naive")
-        return f"the {name} forecast: no setting beat it on the validation rows"
+        return f"the {name} forecast alone"
     count, settings = found["networks"], len(found.get("settings", []))
     text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
     parts = [f"{100 * share:.0f} % {name}" for name, share in baselines.items() if share >= 0.005]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from lstune.report.data import ReportData
 from lstune.report.figures import search, series
 from lstune.report.figures._parts import Figure, slice_names
+from lstune.report.figures.series import first_view
 
-__all__ = ["figures", "slice_names"]
+__all__ = ["figures", "first_view", "slice_names"]
 
 
 def figures(data: ReportData) -> dict[str, Figure]:

@@ -102,9 +102,19 @@ def curves(data: ReportData) -> Figure | None:
         if row.number == data.best_trial:
             x, y = [epoch for epoch, _ in row.curve], [value for _, value in row.curve]
             traces.append(draw_line(f"best (trial {row.number})", x, y, "$model", 2.6))
-    bounds = value_range(data)
+    bounds = _curve_range(data, rows)
     layout = make_layout("epoch", "validation MAE", yaxis={"range": bounds}, **naive_line(data, bounds))
     return {"data": traces, "layout": layout}
+
+
+def _curve_range(data: ReportData, rows: list[TrialRow]) -> list[float] | None:
+    """What nine of ten points of the curves lie in, with the best value at the bottom."""
+    points = sorted(value for row in rows for _, value in row.curve)
+    bounds = value_range(data)
+    high = points[int(0.9 * (len(points) - 1))]
+    if bounds is None:
+        return None
+    return [bounds[0], max(bounds[1], high + 0.08 * (high - bounds[0]))]
 
 
 def training(data: ReportData) -> Figure | None:

@@ -8,7 +8,7 @@ from typing import Any
 from lstune.report.data import Forecasts, ReportData
 from lstune.report.figures._parts import Figure, draw_band, draw_line, make_layout
 
-__all__ = ["acf", "forecast", "histogram", "overview", "residuals", "steps"]
+__all__ = ["acf", "first_view", "forecast", "histogram", "overview", "residuals", "steps"]
 
 # Rows of the test tail in the first view; the rest is a drag away.
 _FIRST_VIEW = 160
@@ -40,13 +40,17 @@ def forecast(data: ReportData) -> Figure | None:
             marker={"size": 7, "color": "$model"},
         ),
     ]
-    ahead = len(found.future_x)
-    count = min(max(_FIRST_VIEW, 2 * data.horizon), len(found.x) + ahead) - ahead
-    begin = found.x[-count] if count > 0 else found.x[-1]
+    count = first_view(data)
+    begin = found.x[-min(count, len(found.x))]
     axis: Figure = {"range": _padded([begin, (found.x + found.future_x)[-1]])}
-    upright = {"range": _reach(found, max(count, 1))}
+    upright = {"range": _reach(found, count)}
     layout = make_layout(None, data.target, xaxis=axis, yaxis=upright, hovermode="x unified")
     return {"data": traces, "layout": layout}
+
+
+def first_view(data: ReportData) -> int:
+    """Rows of the tail that are in view at first."""
+    return max(_FIRST_VIEW - data.horizon, data.horizon)
 
 
 def _reach(found: Forecasts, count: int) -> list[float]:
