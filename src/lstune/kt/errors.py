@@ -23,3 +23,7 @@ class FatalTypeError(FatalError, TypeError):
 
 class FatalRuntimeError(FatalError, RuntimeError):
     """A failure that ends the search."""
+
+
+class SearchOver(Exception):
+    """The search was told to end while a trial was running (lstune's own; never seen by users)."""

@@ -61,21 +61,29 @@ def run_fit(
     stop: StopFlag | None = None,
     deadline: float | None = None,
     on_epoch: Callable[[int, dict[str, float], TrainState], None] | None = None,
+    prefill: bool = False,
 ) -> Outcome:
     """Train as `fit` says, from its weights or, with `state`, from where that stands.
 
     `on_epoch(epoch, logs, state)` is called after each epoch with Keras' logs. A loss that is not finite ends
-    training with NaN in that epoch's entries.
+    training with NaN in that epoch's entries. With `prefill` the history starts with the epochs of this fit
+    that the state has behind it.
     """
     if state is None:
         state = init_state(fit.chain.model, fit.config, seed=seed, weights=fit.weights)
-        state = replace(state, epoch=fit.initial_epoch)
+    # A trial that was stopped early and is promoted all the same goes on at the round's first epoch.
+    state = replace(state, epoch=max(state.epoch, fit.initial_epoch))
     model = _StandIn(state, SimpleNamespace(learning_rate=fit.config.optimizer.learning_rate))
     callbacks = [each for each in fit.callbacks if not getattr(each, "lstune_follows", False)]
     for callback in callbacks:
         _attach(callback, model, fit)
     history: dict[str, list[float]] = {}
     epochs: list[int] = []
+    if prefill:
+        for epoch, behind in fit.epochs_behind(state):
+            epochs.append(epoch)
+            for name, value in behind.items():
+                history.setdefault(name, []).append(value)
     status = Status.FINISHED
     for epoch in range(max(state.epoch, fit.initial_epoch), fit.config.epochs):
         for callback in callbacks:
@@ -117,13 +125,10 @@ def _one_epoch(
     model.state = result.state
     if result.status in (Status.STOPPED, Status.DEADLINE):
         return result.status, None
-    latest = {name: values[-1] for name, values in result.state.history.items()}
-    diverged = result.status is Status.DIVERGED
-    logs = {}
-    for prefix in ("", "val_") if fit.validation is not None else ("",):
-        for name, kind in {"loss": "loss", **fit.metrics}.items():
-            logs[prefix + name] = math.nan if diverged else latest[prefix + kind]
-    return result.status, logs
+    if result.status is Status.DIVERGED:
+        prefixes = ("", "val_") if fit.validation is not None else ("",)
+        return result.status, {p + name: math.nan for p in prefixes for name in ("loss", *fit.metrics)}
+    return result.status, fit.logs_of(result.state, -1)
 
 
 def _attach(callback: Any, model: _StandIn, fit: Fit) -> None:

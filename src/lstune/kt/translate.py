@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lstune.engine.config import LSTM, LayerConfig, ModelConfig, OptimizerConfig, TrainConfig
 from lstune.engine.data import Windows
 from lstune.engine.keras_format import layer_from_keras
+from lstune.engine.state import TrainState
 from lstune.engine.weights import from_keras
 from lstune.errors import ConfigError
 
@@ -89,6 +90,7 @@ class Fit:
     weights: (P,) float32, the Keras model's own; None if it has none yet and its initialisers are Keras'
     defaults, which the engine draws itself.  metrics: name in the history -> "mse", "mae", "mape" or "rmse".
     broadcast: whether one target a window is scored against every step of a sequence, as Keras broadcasts it.
+    flat: whether that target came as y of shape (N,), of which Keras compares each one with every output.
     """
 
     chain: Chain
@@ -100,6 +102,25 @@ class Fit:
     callbacks: tuple[Any, ...]
     initial_epoch: int
     broadcast: bool
+    flat: bool
+
+    @property
+    def callbacks_act(self) -> bool:
+        """Whether any callback does something of its own."""
+        return any(not getattr(callback, "lstune_follows", False) for callback in self.callbacks)
+
+    def epochs_behind(self, state: TrainState) -> list[tuple[int, dict[str, float]]]:
+        """(epoch, Keras' logs) of the epochs of this fit that a state has behind it."""
+        return [
+            (epoch, self.logs_of(state, epoch - state.epoch))
+            for epoch in range(self.initial_epoch, state.epoch)
+        ]
+
+    def logs_of(self, state: TrainState, epoch: int) -> dict[str, float]:
+        """Keras' logs of the entry at place `epoch` in a state's history."""
+        names = {"loss": "loss", **self.metrics}
+        prefixes = ("", "val_") if self.validation is not None else ("",)
+        return {p + name: state.history[p + kind][epoch] for p in prefixes for name, kind in names.items()}
 
 
 # --- Layers ---------------------------------------------------------------------------------------
@@ -458,6 +479,7 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
         callbacks=callbacks,
         initial_epoch=int(named.get("initial_epoch", 0)),
         broadcast=broadcast,
+        flat=broadcast and np.ndim(named["y"]) == 1,
     )
 
 

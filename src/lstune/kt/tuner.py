@@ -1,0 +1,342 @@
+"""Tuner: builds Keras models and has them trained, by the engine where it can, by Keras where not."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import logging
+import math
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lstune.errors import explain
+from lstune.kt.base_tuner import BaseTuner
+from lstune.kt.engine_trial import EngineTrial
+from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, SearchOver
+from lstune.kt.hypermodel import HyperModel, build_model
+from lstune.kt.hyperparameters import HyperParameters
+from lstune.kt.oracle import Oracle
+from lstune.kt.results import validate_results
+from lstune.kt.translate import Untranslatable, translate_fit
+from lstune.kt.trial import Trial, TrialStatus, load_json, save_json
+
+__all__ = ["Tuner", "maybe_distribute"]
+
+log = logging.getLogger("lstune.kt")
+
+_BROADCAST = (
+    "The model returns a sequence but each window has one target: as in Keras, every step is trained towards "
+    "that same value. return_sequences=False on the last LSTM trains the last step alone."
+)
+_FLAT = (
+    "The model returns a sequence and y has the shape (N,): Keras would compare each output with the targets of "
+    "all windows of its batch. lstune trains every step towards its own window's target, as with y[:, None]; "
+    "engine='keras' does as Keras does. return_sequences=False on the last LSTM trains the last step alone."
+)
+_ENGINES = ("auto", "lstune", "keras")
+_HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+# Building and Keras' own training are not made for two threads; the engine's training is.
+_keras_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def maybe_distribute(distribution_strategy: Any) -> Iterator[None]:
+    """Inside the strategy's scope, if there is one."""
+    with contextlib.nullcontext() if distribution_strategy is None else distribution_strategy.scope():
+        yield
+
+
+class Tuner(BaseTuner):
+    """A tuner of Keras models.
+
+    optimizer, loss, metrics: replace what the model is compiled with.  max_model_size: trials with more
+    weights fail.  executions_per_trial: trainings of each setting; the mean of their scores counts.
+    keep_checkpoints: how many of the best trials keep their trained weights on disk (lstune's own).
+    distribution_strategy: TensorFlow's; such models are trained by Keras.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        hypermodel: Any = None,
+        max_model_size: int | None = None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        distribution_strategy: Any = None,
+        directory: Any = None,
+        project_name: str | None = None,
+        logger: Any = None,
+        tuner_id: str | None = None,
+        overwrite: bool = False,
+        executions_per_trial: int = 1,
+        keep_checkpoints: int = 10,
+        **kwargs: Any,
+    ) -> None:
+        if hypermodel is None and type(self).run_trial is Tuner.run_trial:
+            rule = "hypermodel may be left out only if run_trial is your own"
+            raise ValueError(explain(rule, None, "Pass build(hp) or a kt.HyperModel"))
+        self.max_model_size = max_model_size
+        self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
+        self.distribution_strategy = distribution_strategy
+        self.executions_per_trial = executions_per_trial
+        self.keep_checkpoints = keep_checkpoints
+        self.engine = "auto"
+        self._keras_was_used = False
+        self._warned_of_broadcast = False
+        self._reasons: set[str] = set()
+        super().__init__(oracle, hypermodel, directory, project_name, overwrite, logger=logger, **kwargs)
+        if distribution_strategy is not None:
+            log.warning("a distribution strategy is in force: Keras trains all models, one after the other")
+
+    # --- Searching ---
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Search; arguments are those of `fit`, and besides:
+
+        engine: "auto" trains with lstune's engine what it knows and the rest with Keras, "lstune" takes what
+        it does not know for an error, "keras" leaves all to Keras.  budget: a time such as "10m".
+        workers: trials at a time; two where the engine trains and there are two cores.
+        """
+        self.engine = fit_kwargs.pop("engine", "auto")
+        if self.engine not in _ENGINES:
+            raise ValueError(explain(f"engine must be one of {', '.join(_ENGINES)}", self.engine))
+        super().search(*fit_args, **fit_kwargs)
+
+    def _workers(self, asked: int | None) -> int:
+        plain = type(self).run_trial in _plain_run_trials() and not self._own_fit()
+        if asked is not None or self.engine == "keras" or not plain:
+            return super()._workers(asked)
+        return min(2, os.cpu_count() or 1)
+
+    def _own_fit(self) -> bool:
+        """Whether the hypermodel trains in its own way."""
+        return self.hypermodel is not None and type(self.hypermodel).fit is not HyperModel.fit
+
+    def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> Any:
+        """Build and train the trial's model, `executions_per_trial` times; returns their histories."""
+        callbacks = fit_kwargs.pop("callbacks", None) or []
+        fit_kwargs.pop("engine", None)
+        if not self._own_fit():
+            # Tuned by being named, where Keras Tuner needs a HyperModel.fit for it.
+            for name in ("batch_size", "epochs"):
+                if name in trial.hyperparameters.values:
+                    fit_kwargs[name] = trial.hyperparameters.values[name]
+        keeper = EngineTrial(self, trial)
+        results = []
+        for execution in range(self.executions_per_trial):
+            keeper.begin(execution)
+            own = [*_copied(callbacks), *self._keras_callbacks(trial, keeper)]
+            results.append(
+                self._build_and_fit_model(trial, *fit_args, **fit_kwargs, callbacks=own, _keeper=keeper)
+            )
+        return results
+
+    def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
+        keeper = kwargs.pop("_keeper", None) or EngineTrial(self, trial)
+        hp = trial.hyperparameters
+        assert self.hypermodel is not None
+        with _keras_lock:
+            model = self._try_build(hp)
+        model.fit = self._fit_of(model, trial, keeper)
+        results = self.hypermodel.fit(hp, model, *args, **kwargs)
+        validate_results(results, self.oracle.objective, "HyperModel.fit()")
+        return results
+
+    def _fit_of(self, model: Any, trial: Trial, keeper: EngineTrial) -> Any:
+        """What stands for `model.fit`: the engine's training, or Keras' with the reason."""
+        keras_fit = model.fit
+
+        def fit(*args: Any, **kwargs: Any) -> Any:
+            try:
+                with _keras_lock:
+                    translated = self._translate(model, args, kwargs)
+            except Untranslatable as reason:
+                return self._fit_with_keras(keras_fit, trial, keeper, str(reason), args, kwargs)
+            trial.engine = "lstune"
+            outcome = keeper.train(translated, trial)
+            if self._own_fit():
+                # The hypermodel may go on to use the model.
+                with _keras_lock:
+                    keeper.write_back(translated, model, outcome.weights)
+            return _history(model, outcome)
+
+        return fit
+
+    def _translate(self, model: Any, args: Any, kwargs: Any) -> Any:
+        if self.engine == "keras":
+            raise Untranslatable("engine='keras' was asked for")
+        if self.distribution_strategy is not None:
+            raise Untranslatable("a distribution strategy")
+        own = [name for name in _HOOKS if getattr(type(self), name) is not getattr(Tuner, name)]
+        if own:
+            raise Untranslatable(f"the tuner's own {', '.join(own)}")
+        translated = translate_fit(model, args, kwargs)
+        size = sum(math.prod(v.shape) for v in _variables(translated))
+        if self.max_model_size and size > self.max_model_size:
+            raise FailedTrialError(
+                f"The model has {size} weights, above max_model_size={self.max_model_size}"
+            )
+        if translated.broadcast and not self._warned_of_broadcast:
+            self._warned_of_broadcast = True
+            warnings.warn(_FLAT if translated.flat else _BROADCAST, stacklevel=2)
+        return translated
+
+    def _fit_with_keras(
+        self, keras_fit: Any, trial: Trial, keeper: EngineTrial, reason: str, args: Any, kwargs: Any
+    ) -> Any:
+        if self.engine == "lstune":
+            raise FatalValueError(explain("engine='lstune' trains only what the engine knows", reason))
+        trial.engine = f"keras ({reason})"
+        if reason not in self._reasons:
+            self._reasons.add(reason)
+            log.warning("Keras trains this model, not lstune's engine: %s", reason)
+        if self._failure is not None:
+            raise SearchOver
+        with _keras_lock:
+            self._keras_was_used = True
+            return keras_fit(*args, **kwargs)
+
+    # --- Building ---
+
+    def _try_build(self, hp: HyperParameters) -> Any:
+        import keras
+
+        if self._keras_was_used:
+            # What Keras leaves behind after training is most of what a long search would otherwise pile up.
+            keras.utils.clear_session()
+            gc.collect()
+            self._keras_was_used = False
+        model = self._build_hypermodel(hp)
+        if not isinstance(model, keras.Model):
+            rule = "The function that builds, or HyperModel.build, must return a compiled keras.Model"
+            raise FatalTypeError(explain(rule, repr(model)))
+        size = sum(math.prod(v.shape) for v in model.trainable_weights) if model.built else 0
+        if self.max_model_size and size > self.max_model_size:
+            raise FailedTrialError(
+                f"The model has {size} weights, above max_model_size={self.max_model_size}"
+            )
+        return model
+
+    def _build_hypermodel(self, hp: HyperParameters) -> Any:
+        assert self.hypermodel is not None
+        with maybe_distribute(self.distribution_strategy):
+            model = build_model(self.hypermodel, hp)
+            self._override_compile_args(model)
+        return model
+
+    def _build_to_explore(self, hp: HyperParameters) -> None:
+        with _keras_lock, maybe_distribute(self.distribution_strategy):
+            super()._build_to_explore(hp)
+
+    def _override_compile_args(self, model: Any) -> None:
+        if not (self.optimizer or self.loss or self.metrics):
+            return
+        import keras
+
+        optimizer = self.optimizer or model.optimizer
+        if self.optimizer is not None and not isinstance(self.optimizer, str):
+            # An optimizer belongs to one model.
+            optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(self.optimizer))
+        compiled = getattr(model, "_compile_metrics", None)
+        metrics = self.metrics or (getattr(compiled, "_user_metrics", None) if compiled is not None else None)
+        model.compile(optimizer=optimizer, loss=self.loss or model.loss, metrics=metrics)
+
+    # --- Keras' own training: checkpoints and the subclass' hooks ---
+
+    def _keras_callbacks(self, trial: Trial, keeper: EngineTrial) -> list[Any]:
+        from lstune.kt.keras_callbacks import make_callbacks
+
+        return make_callbacks(self, trial, keeper)
+
+    def on_epoch_begin(self, trial: Trial, model: Any, epoch: int, logs: Any = None) -> None:
+        """For subclasses; one of their own makes Keras train."""
+
+    def on_epoch_end(self, trial: Trial, model: Any, epoch: int, logs: Any = None) -> None:
+        """For subclasses; one of their own makes Keras train."""
+
+    def on_batch_begin(self, trial: Trial, model: Any, batch: int, logs: Any = None) -> None:
+        """For subclasses; one of their own makes Keras train."""
+
+    def on_batch_end(self, trial: Trial, model: Any, batch: int, logs: Any = None) -> None:
+        """For subclasses; one of their own makes Keras train."""
+
+    # --- Trained models ---
+
+    def load_model(self, trial: Trial) -> Any:
+        """The trial's model, built, compiled and with the weights of its best epoch."""
+        folder = Path(self.get_trial_dir(trial.trial_id))
+        with _keras_lock:
+            model = self._try_build(trial.hyperparameters)
+            if EngineTrial.load_weights(folder, model):
+                return model
+            config, checkpoint = folder / "build_config.json", folder / "checkpoint.weights.h5"
+            if not checkpoint.exists():
+                fix = "Raise keep_checkpoints, or train it again with get_best_hyperparameters()"
+                raise ValueError(explain("Only the best trials keep their weights", trial.trial_id, fix))
+            if not model.built and config.exists():
+                model.build_from_config(load_json(config))
+            model.load_weights(checkpoint)
+            return model
+
+    def _save_build_config(self, trial_id: str, model: Any) -> None:
+        save_json(Path(self.get_trial_dir(trial_id)) / "build_config.json", model.get_build_config())
+
+    def on_trial_end(self, trial: Trial) -> None:
+        """Give the trial back, and drop the checkpoints of trials that are no longer among the best."""
+        super().on_trial_end(trial)
+        keep = {best.trial_id for best in self.oracle.get_best_trials(max(self.keep_checkpoints, 1))}
+        keep |= self._still_needed()
+        for other in self.oracle.trials.values():
+            if other.trial_id not in keep and other.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
+                folder = Path(self.project_dir) / f"trial_{other.trial_id}"
+                for name in ("checkpoint.npz", "state.npz", "progress.npz", "checkpoint.weights.h5"):
+                    (folder / name).unlink(missing_ok=True)
+
+    def _keeps_states(self) -> bool:
+        """Whether other trials may go on from this tuner's trials."""
+        return False
+
+    def _still_needed(self) -> set[str]:
+        """Trials whose state may yet be gone on from."""
+        return set()
+
+    def _resumed_from(self, trial: Trial) -> Path | None:
+        """The folder of the trial that this one goes on from."""
+        return None
+
+
+def _plain_run_trials() -> tuple[Any, ...]:
+    from lstune.kt.tuners import Hyperband
+
+    return (Tuner.run_trial, Hyperband.run_trial)
+
+
+def _variables(translated: Any) -> Any:
+    from lstune.engine.weights import variables
+
+    return variables(translated.chain.model)
+
+
+def _copied(callbacks: Any) -> list[Any]:
+    given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    try:
+        return copy.deepcopy(given)
+    except Exception as error:
+        rule = "Callbacks of a search are copied for each trial"
+        raise FatalValueError(explain(rule, f"{given} ({error})")) from error
+
+
+def _history(model: Any, outcome: Any) -> Any:
+    import keras
+
+    history = keras.callbacks.History()
+    history.history, history.epoch = outcome.history, outcome.epochs
+    history.params = {"epochs": len(outcome.epochs)}
+    history.set_model(model)
+    return history
