@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from lstune.cli import main as entry
+from lstune.cli.report import report
 from lstune.errors import LstuneError
 
 __all__ = ["app"]
@@ -232,6 +233,9 @@ def forecast(
         typer.echo(json.dumps(records, indent=2))
     else:
         typer.echo(forecast_table(table))
+
+
+app.command()(_guarded(report))
 
 
 @app.command()
