@@ -1,8 +1,9 @@
 """The NumPy twin against Keras itself (JAX backend): same weights, same batch order, no dropout, five epochs.
 
 Both compute in float64, save that Keras rounds a few intermediate values to float32 (about 6e-8 relative, a
-handful of roundings an epoch; 4e-8 is what is seen in losses). Hence 1e-6 for losses and weights: no room for
-a misplaced epsilon, decay or bias correction, which show from 1e-4 up.
+handful of roundings an epoch; 4e-8 is what is seen in most losses, 1.3e-6 once in an mae, whose slope jumps).
+Hence 5e-6 for losses and weights: no room for a misplaced epsilon, decay or bias correction, which show from
+1e-4 up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ jax = pytest.importorskip("jax")
 pytestmark = pytest.mark.slow
 
 N, L, C, H = 11, 4, 2, 2  # batches of 4: two full ones and one of 3
-TOLERANCE = 1e-6
+TOLERANCE = 5e-6
 
 
 @pytest.fixture(autouse=True)

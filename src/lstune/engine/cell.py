@@ -39,22 +39,31 @@ _TANH_ODD = (
 _TANH_EVEN = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 
-def _tanh(x: Any) -> Any:
+# sigmoid(x) - 1/2 = tanh(x / 2) / 2: the same fraction with the halves worked into its coefficients.
+_SIGMOID_ODD = tuple(c * 0.25 ** (7 - k) for k, c in enumerate(_TANH_ODD))
+_SIGMOID_EVEN = tuple(c * 0.25 ** (3 - k) for k, c in enumerate(_TANH_EVEN))
+
+
+def _fraction(x: Any, limit: float, odd: tuple[float, ...], even: tuple[float, ...]) -> Any:
     # Comparisons, not min and max, so that a NaN stays a NaN.
-    x = where(x < -_TANH_LIMIT, -_TANH_LIMIT, x)
-    x = where(x > _TANH_LIMIT, _TANH_LIMIT, x)
+    x = where(x < -limit, -limit, x)
+    x = where(x > limit, limit, x)
     square = x * x
-    top = square * _TANH_ODD[0] + _TANH_ODD[1]
-    for coefficient in _TANH_ODD[2:]:
+    top = square * odd[0] + odd[1]
+    for coefficient in odd[2:]:
         top = top * square + coefficient
-    bottom = square * _TANH_EVEN[0] + _TANH_EVEN[1]
-    for coefficient in _TANH_EVEN[2:]:
+    bottom = square * even[0] + even[1]
+    for coefficient in even[2:]:
         bottom = bottom * square + coefficient
     return x * top / bottom
 
 
+def _tanh(x: Any) -> Any:
+    return _fraction(x, _TANH_LIMIT, _TANH_ODD, _TANH_EVEN)
+
+
 def _sigmoid(x: Any) -> Any:
-    return _tanh(x * 0.5) * 0.5 + 0.5
+    return _fraction(x, 2.0 * _TANH_LIMIT, _SIGMOID_ODD, _SIGMOID_EVEN) + 0.5
 
 
 def _elu(x: Any) -> Any:
@@ -91,13 +100,18 @@ _TABLE: dict[str, tuple[_Unary, _Unary]] = {
 }
 
 
-def _forward_body(activation: _Unary, recurrent: _Unary) -> Callable[..., tuple[Any, ...]]:
+def _gates_body(activation: _Unary, recurrent: _Unary) -> Callable[..., tuple[Any, ...]]:
     def body(i: Any, f: Any, g: Any, o: Any, c_before: Any) -> tuple[Any, ...]:
         i, f, g, o = recurrent(i), recurrent(f), activation(g), recurrent(o)
-        c = f * c_before + i * g
+        return i, f, g, o, f * c_before + i * g
+
+    return body
+
+
+def _output_body(activation: _Unary) -> Callable[..., tuple[Any, ...]]:
+    def body(c: Any, o: Any) -> tuple[Any, ...]:
         squashed = activation(c)
-        h = o * squashed
-        return i, f, g, o, c, squashed, h, h
+        return squashed, o * squashed, o * squashed
 
     return body
 
@@ -155,12 +169,14 @@ def _emit_cell_forward(module: ir.Module) -> ir.Function:
         return function
     code, count, panel, z, *rows = function.args
     gates = _gate_addresses(builder, z, panel)
-    before, *outputs = [(row, _STEP) for row in rows]
+    before, now, *outputs = [(row, _STEP) for row in rows]
 
     def emit(pair: int) -> None:
-        activation, recurrent = _pair(pair)
-        body = _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])
-        emit_loop(builder, count, [*gates, before], [*gates, *outputs], body)
+        activation, recurrent = (_TABLE[name][0] for name in _pair(pair))
+        # Two loops, since activation(c) waits for c: in one loop that wait, longer than the processor can
+        # look ahead, would stand in every turn.
+        emit_loop(builder, count, [*gates, before], [*gates, now], _gates_body(activation, recurrent))
+        emit_loop(builder, count, [now, gates[3]], outputs, _output_body(activation))
 
     emit_cases(builder, code, _PAIRS, emit)
     builder.ret_void()
@@ -282,10 +298,11 @@ def _assign(targets: list[Any], values: tuple[Any, ...]) -> None:
 
 
 def _cell_forward_python(ws, code, blocks, panel, z, c_before, c, squashed, h, h_next):
-    activation, recurrent = _pair(code)
+    activation, recurrent = (_TABLE[name][0] for name in _pair(code))
     gates = _python_gates(ws, z, panel, blocks)
-    before, *outputs = _python_rows(ws, blocks, c_before, c, squashed, h, h_next)
-    _assign([*gates, *outputs], _forward_body(_TABLE[activation][0], _TABLE[recurrent][0])(*gates, before))
+    before, now, *outputs = _python_rows(ws, blocks, c_before, c, squashed, h, h_next)
+    _assign([*gates, now], _gates_body(activation, recurrent)(*gates, before))
+    _assign(outputs, _output_body(activation)(now, gates[3]))
 
 
 def _cell_backward_python(ws, code, blocks, panel, z, c_before, squashed, dh_next, dh_above, dc, dz):

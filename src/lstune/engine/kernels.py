@@ -40,6 +40,7 @@ from lstune.engine.network import (
     KIND_DROPOUT,
     KIND_LSTM,
     KIND_MERGE,
+    LINE,
     NARROW,
     OUT_AT,
     OUT_SEQUENCE,
@@ -171,7 +172,7 @@ def _lstm_rows(ws, p, rates, steps, b, training, key):
 def lstm_forward(ws, p, rates, theta, steps, b, training, key):
     """All steps of an LSTM layer; gates, cells and outputs stay in the workspace for the backward pass."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
-    panel = steps * b * PANEL
+    panel = steps * b * PANEL + LINE
     masked = training and rates[RECURRENT_RATE] > 0.0
     _lstm_pack(ws, p, theta, training)
     _lstm_rows(ws, p, rates, steps, b, training, key)
@@ -201,7 +202,7 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):
 def lstm_backward(ws, p, rates, gradient, steps, b):
     """Back through time; the weight gradient is one large product over all steps at the end."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
-    panel = steps * b * PANEL
+    panel = steps * b * PANEL + LINE
     width, d_step = p[IN_WIDTH], p[D_HIDDEN_STEP]
     passes_on = p[D_IN_AT] >= 0
     columns = hidden + (width if passes_on else 0)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lstune.engine.config import ACTIVATIONS, LSTM, RECURRENT_ACTIVATIONS, Dense, Dropout, ModelConfig
-from lstune.engine.gemm import padded
+from lstune.engine.gemm import PANEL, padded
 from lstune.engine.simd import WIDTH
 from lstune.engine.weights import input_widths, parameter_count, variables
 
@@ -39,7 +39,7 @@ from lstune.engine.weights import input_widths, parameter_count, variables
     DEPTH_IN,  # LSTM: HIDDEN + IN_WIDTH + HAS_BIAS, the length of an augmented row [h, x, 1]
     ROWS_AT,  # LSTM: augmented rows, L + 1 steps; Dense: packed kernel
     ROW_STEP,
-    GATES_AT,  # LSTM: gates in panels, (2 * BLOCKS, L * b, PANEL)
+    GATES_AT,  # LSTM: gates in panels, (2 * BLOCKS, panel_size(L * b))
     CELL_AT,  # LSTM: c, L + 1 steps of (b, HIDDEN), the first zero
     SQUASHED_AT,  # LSTM: activation(c)
     D_HIDDEN_AT,  # LSTM: gradient of the augmented row's [h, x], (b, D_HIDDEN_STEP)
@@ -66,7 +66,7 @@ RATE, RECURRENT_RATE = range(2)
 # A Dense layer of up to this many units takes dot products instead of a mostly empty panel.
 NARROW = 4
 
-_ALIGN = 16  # floats in a cache line
+LINE = 16  # floats in a cache line
 
 
 class Network:
@@ -83,16 +83,22 @@ class Network:
         self.batch = batch
         self.parameters = parameter_count(model)
         self.segments = np.array([(v.offset, v.stop) for v in variables(model)], np.int64)
-        self._size = 0
+        self._size = self._taken = 0
         rows, rates = self._lay_out()
         self.table = np.array(rows, np.int64)
         self.rates = np.array(rates, np.float64)
         self.workspace = _aligned_zeros(self._size)
 
     def _take(self, floats: int) -> int:
-        """Reserve `floats` from the workspace, on a cache line; its offset."""
+        """Reserve `floats` from the workspace, on a cache line; its offset.
+
+        A gap of a few lines follows, another one each time: buffers whose sizes are multiples of 4 KiB would
+        otherwise all start in the same set of the first-level cache, and drive each other out of it.
+        """
         at = self._size
-        self._size += (floats + _ALIGN - 1) // _ALIGN * _ALIGN
+        self._taken += 1
+        gap = 1 + self._taken * 5 % 61
+        self._size += ((floats + LINE - 1) // LINE + gap) * LINE
         return at
 
     def _lay_out(self) -> tuple[list[Any], list[tuple[float, float]]]:
@@ -164,7 +170,7 @@ class Network:
         row[[HAS_BIAS, BLOCKS, HIDDEN]] = int(layer.use_bias), blocks, hidden
         row[[DEPTH_IN, ROW_STEP, D_HIDDEN_STEP]] = depth, row_step, d_hidden_step
         row[ROWS_AT] = self._take((rows + batch) * row_step)
-        row[GATES_AT] = self._take(rows * 4 * hidden)
+        row[GATES_AT] = self._take(2 * blocks * panel_size(rows))
         row[CELL_AT] = self._take((rows + batch) * hidden)
         row[SQUASHED_AT] = self._take(rows * hidden)
         # Kept for every step even if only the last goes on: the same kernel serves both.
@@ -193,8 +199,13 @@ class Network:
         row[D_HIDDEN_AT] = self._take(rows * padded(width))
 
 
+def panel_size(rows: int) -> int:
+    """Floats from one panel of gates to the next: one cache line more than needed, for the cache's sets."""
+    return rows * PANEL + LINE
+
+
 def _aligned_zeros(floats: int) -> Any:
     """Zeros that start on a cache line, so that vector loads do not straddle two."""
-    buffer = np.zeros(floats + _ALIGN, np.float32)
-    skip = -(buffer.ctypes.data // 4) % _ALIGN
+    buffer = np.zeros(floats + LINE, np.float32)
+    skip = -(buffer.ctypes.data // 4) % LINE
     return buffer[skip : skip + floats]
