@@ -31,7 +31,7 @@ TABLE = Path(__file__).parent / "tables" / "lstm.npz"
 # Axes of the grid, in the table's order; numbers are steps of an even scale, which samplers can use.
 AXES: dict[str, tuple[Any, ...]] = {
     "transform": ("change", "level"),
-    "log2_units": (3, 4, 5, 6),
+    "log2_units": (2, 3, 4, 5),
     "rate": (0, 1, 2, 3, 4),
     "log2_lookback": (3, 4, 5, 6),
     "dropout": (0, 1),
