@@ -32,6 +32,7 @@ from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_wind
 __all__ = [
     "CANDIDATES",
     "MEMBERS",
+    "RESEEDED",
     "Candidate",
     "Mixture",
     "Reserve",
@@ -41,6 +42,7 @@ __all__ = [
     "finalists",
     "load_candidates",
     "retrain",
+    "try_seeds",
 ]
 
 F64 = npt.NDArray[np.float64]
@@ -49,7 +51,11 @@ R = TypeVar("R")
 
 # Trials whose forecasts are looked at for the mixture, and how many different ones it may hold.
 CANDIDATES = 12
+# The best of them are trained with another seed before the mixture is chosen.
+RESEEDED = 6
 MEMBERS = 4
+# Other seeds of a trial are trained under numbers this far from its own.
+_SEED_STEP = 10_000_000
 # A mixture that keeps less than this of itself is the baseline.
 _TOO_LITTLE = 0.05
 # A retrained network whose error on rows it has seen exceeds this many times its validation error went wrong.
@@ -58,7 +64,10 @@ _GONE_WRONG = 1.5
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial that may go into the mixture: network, forecasts (V, H) of the validation rows, error."""
+    """A trial that may go into the mixture: network, forecasts (V, H) of the validation rows, their error.
+
+    With further seeds, `forecasts` is the mean over them, `epochs` their median and `seed_maes` their errors.
+    """
 
     number: int
     setting: dict[str, Any]
@@ -66,6 +75,7 @@ class Candidate:
     fitted: Fitted
     forecasts: F64
     mae: float
+    seed_maes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +144,41 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
     return sorted((c for c in found if np.isfinite(c.mae)), key=lambda c: (c.mae, c.number))
 
 
+def try_seeds(
+    objective: Objective, candidates: Sequence[Candidate], seeds: int, workers: int
+) -> list[Candidate]:
+    """The candidates trained again with `seeds` other seeds each, on the same rows; best mean forecast first.
+
+    A candidate's forecasts become the mean over its seeds and its epochs their median, so that neither a
+    lucky start nor a lucky epoch counts as a good setting. Trainings that do not end well are left out.
+    """
+    tasks = [(index, seed) for seed in range(1, seeds + 1) for index in range(len(candidates))]
+
+    def again(task: tuple[int, int]) -> tuple[F64, int] | None:
+        candidate = candidates[task[0]]
+        number = candidate.number + task[1] * _SEED_STEP
+        epochs = objective.recipe(candidate.setting).train.epochs
+        outcome = objective.run(Job(number, candidate.setting, 0, epochs), lambda epoch, value: False)
+        fitted, state = objective.fitted(number, candidate.setting), objective.states.get(number)
+        if outcome.status not in ("reached", "early") or fitted is None or state is None:
+            return None
+        part = fitted.pipeline.windows(objective.fold.validation)
+        return forecast_windows(fitted, part), state.best_epoch
+
+    actual = objective.validation_truth()
+    found = dict(zip(tasks, in_threads(again, tasks, workers), strict=True))
+    renewed = []
+    for index, candidate in enumerate(candidates):
+        more = [made for (i, _), made in found.items() if i == index and made is not None]
+        forecasts = [candidate.forecasts, *(forecast for forecast, _ in more)]
+        maes = tuple(float(np.abs(forecast - actual).mean()) for forecast in forecasts)
+        epochs = round(float(np.median([candidate.epochs, *(epochs for _, epochs in more)])))
+        mean = np.mean(forecasts, axis=0)
+        mae = float(np.abs(mean - actual).mean())
+        renewed.append(replace(candidate, epochs=epochs, forecasts=mean, mae=mae, seed_maes=maes))
+    return sorted(renewed, key=lambda c: (c.mae, c.number))
+
+
 def choose_mixture(
     candidates: Sequence[Candidate],
     baselines: Mapping[str, F64],
@@ -146,12 +191,12 @@ def choose_mixture(
 ) -> Mixture:
     """Shares chosen on the validation rows: greedy selection, then shrinkage towards the best baseline.
 
-    The mixture keeps the part max(0, 1 - c/t^2) of its way from the baseline that is best on these rows,
-    where t is the Diebold-Mariano statistic of the two: nothing when it is hardly better, nearly all when it
-    clearly is. With c = 1 this is the positive-part shrinkage of James & Stein (1961) for one difference. But
-    the mixture was chosen among `tried` trials on these very rows: the best of that many differences without
-    any skill has t^2 near 2 ln(tried) if they are independent; half of that, for trials are alike, is added.
-    All forecasts are (V, H).
+    The mixture keeps the part max(0, 1 - (c / t^2)^2) of its way from the baseline that is best on these
+    rows, where t is the Diebold-Mariano statistic of the two: nothing when it is hardly better, nearly all
+    when it clearly is. The idea is the positive-part shrinkage of James & Stein (1961), which would keep
+    1 - 1 / t^2; the square spares clear skill. c = 1 + ln(tried), since the mixture was chosen on these very
+    rows: the best of `tried` independent differences without any skill has t^2 near 2 ln(tried), and trials
+    are much alike. All forecasts are (V, H).
     """
     if not ensemble:
         best = candidates[0]
@@ -164,7 +209,7 @@ def choose_mixture(
     base = min(errors, key=lambda name: float(errors[name].mean()))
     test = diebold_mariano(np.abs(mixed - actual).mean(1), errors[base], horizon=horizon)
     doubt = 1.0 + math.log(max(tried, 1))
-    kept = max(0.0, 1.0 - doubt / test.statistic**2) if test.statistic < 0 else 0.0
+    kept = max(0.0, 1.0 - (doubt / test.statistic**2) ** 2) if test.statistic < 0 else 0.0
     if kept < _TOO_LITTLE:
         kept = 0.0
     shares = {name: kept * share for name, share in chosen.items() if kept > 0}
@@ -256,7 +301,7 @@ class Reserve:
     # Writing, plotting and the test; measured at 0.6 s on 2 cores, more when the disk is slow.
     FIXED = 1.5
     # The most of the budget that training after the search may claim: a short search finds worse settings.
-    SHARE = 0.3
+    SHARE = 0.35
 
     def __init__(self, split: Split, epochs: int, members: int, workers: int, budget: Budget) -> None:
         self.rows = split.folds[-1].train.stop, split.test.start, split.test.stop
@@ -283,7 +328,10 @@ class Reserve:
             if trial.state is not TrialState.COMPLETE
         ]
         completing = sum(left_over) / min(self.workers, max(len(left_over), 1))
-        wanted = 1.3 * self.one_pass(trials) + 0.6 * completing  # early stopping saves some
+        seeds = [_epoch_seconds(t) * self._best_epoch(t) for t in finalists(trials, RESEEDED)]
+        seeding = 1.3 * sum(seeds) / self.workers if self.members > 1 else 0.0
+        # Early stopping saves a part of completing.
+        wanted = 1.3 * self.one_pass(trials) + 0.6 * completing + seeding
         if self.budget.seconds is not None:
             wanted = min(wanted, self.SHARE * self.budget.seconds)
         return self.FIXED + wanted

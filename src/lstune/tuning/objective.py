@@ -23,7 +23,7 @@ from lstune.engine import (
     train,
 )
 from lstune.errors import RunError
-from lstune.series import Fold, Pipeline, PipelineConfig, Series, WindowSet, fit_pipeline
+from lstune.series import Fold, Pipeline, PipelineConfig, Series, WindowSet, fit_pipeline, scored_origins
 from lstune.tuning.executors import Outcome
 from lstune.tuning.settings import Recipe, recipe
 from lstune.tuning.states import StateStore
@@ -251,6 +251,11 @@ class Objective:
         if result.status is Status.EARLY:
             status = "early"
         return Outcome(status, value, state.epoch, None, seconds)
+
+    def validation_truth(self) -> F64:
+        """The truth (V, H) on the fold's validation rows."""
+        origins = scored_origins(self.series, self.fold.validation, self.horizon)
+        return self.series.values[origins[:, None] + np.arange(1, self.horizon + 1)]
 
     def fitted(self, number: int, setting: dict[str, Any]) -> Fitted | None:
         """The trial's network with its best weights, as trained in the search; None if it has none."""

@@ -94,6 +94,7 @@ def build_result(
     scored: Scored,
     forecaster: Forecaster,
     interrupted: bool = False,
+    seed_maes: Sequence[Sequence[float]] = (),
 ) -> dict[str, Any]:
     """The content of result.json. `validation` holds forecasts and truth of the validation rows.
 
@@ -139,12 +140,22 @@ def build_result(
             "text": verdict.text,
         },
         "interrupted": interrupted,
+        "finalists": _finalists(seed_maes),
         "forecaster": {
             "networks": len(forecaster.members),
             "settings": _settings(forecaster),
             "baselines": forecaster.baselines,
         },
     }
+
+
+def _finalists(seed_maes: Sequence[Sequence[float]]) -> dict[str, Any] | None:
+    """Validation errors of the mixture's settings over their seeds; None without a second seed."""
+    every = [mae for maes in seed_maes for mae in maes]
+    if not any(len(maes) > 1 for maes in seed_maes):
+        return None
+    spread = [float(np.std(maes, ddof=1)) for maes in seed_maes if len(maes) > 1]
+    return {"mean": float(np.mean(every)), "spread": float(np.mean(spread)), "networks": len(every)}
 
 
 def _settings(forecaster: Forecaster) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ from lstune.tuning.executors import EXECUTORS
 from lstune.tuning.finish import (
     CANDIDATES,
     MEMBERS,
+    RESEEDED,
     Mixture,
     Reserve,
     as_members,
@@ -49,6 +50,7 @@ from lstune.tuning.finish import (
     finalists,
     load_candidates,
     retrain,
+    try_seeds,
 )
 from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, write_atomic
 from lstune.tuning.objective import Objective
@@ -295,7 +297,7 @@ class Work:
         origins = scored_origins(series, objective.fold.validation, horizon)
         found = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
         mixable = {name: forecast for name, forecast in found.items() if name in MIXABLE}
-        return mixable, series.values[origins[:, None] + np.arange(1, horizon + 1)]
+        return mixable, objective.validation_truth()
 
     # ---- after the search ----------------------------------------------------------------------------
 
@@ -307,6 +309,9 @@ class Work:
         candidates = load_candidates(objective, chosen, workers)
         if not candidates:
             check_any_success([])
+        if self.sampler != "manual":
+            best = try_seeds(objective, candidates[:RESEEDED], 1, workers)
+            candidates = [*best, *candidates[RESEEDED:]]
         baselines, actual = self._validation_rows(objective)
         return choose_mixture(
             candidates,
@@ -387,6 +392,7 @@ class Work:
             scored=scored,
             forecaster=forecaster,
             interrupted=interrupted,
+            seed_maes=[candidate.seed_maes for candidate in mixture.candidates],
         )
         folder.write_json("result", result)
         write_predictions(
