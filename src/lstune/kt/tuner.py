@@ -34,9 +34,10 @@ _BROADCAST = (
     "that same value. return_sequences=False on the last LSTM trains the last step alone."
 )
 _FLAT = (
-    "The model returns a sequence and y has the shape (N,): Keras would compare each output with the targets of "
-    "all windows of its batch. lstune trains every step towards its own window's target, as with y[:, None]; "
-    "engine='keras' does as Keras does. return_sequences=False on the last LSTM trains the last step alone."
+    "The model returns a sequence and y has the shape (N,): Keras would compare each output with the targets "
+    "of all windows of its batch. lstune trains every step towards its own window's target, as with "
+    "y[:, None]; engine='keras' does as Keras does. return_sequences=False on the last LSTM trains the last "
+    "step alone."
 )
 _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
@@ -281,6 +282,8 @@ class Tuner(BaseTuner):
                 raise ValueError(explain("Only the best trials keep their weights", trial.trial_id, fix))
             if not model.built and config.exists():
                 model.build_from_config(load_json(config))
+            # Built first, or its state in the checkpoint would find no place.
+            model.optimizer.build(model.trainable_variables)
             model.load_weights(checkpoint)
             return model
 
