@@ -1,11 +1,12 @@
+# ruff: noqa: E402 (the number of threads is set before NumPy is imported)
 """How long one suggestion takes after 50, 200 and 1000 finished trials, in 8 mixed dimensions.
 
     python benchmarks/suggest.py                  # needs: pip install 'lstune[bench]'
     python benchmarks/suggest.py --only gp tpe    # some rows only
 
-Every method sees the same random settings and values, and then suggests and is told in turn. The table gives the median
-processor time of one suggestion in milliseconds on one core: other programs on the machine do not change it much.
-Rows whose package is missing are left out.
+Every method sees the same random settings and values, and then suggests and is told in turn. The table
+gives the median processor time of one suggestion in milliseconds on one core: other programs on the machine
+do not change it much. Rows whose package is missing are left out.
 """
 
 from __future__ import annotations
@@ -72,7 +73,13 @@ def ours(name: str) -> Callable[[int], Suggest]:
         sampler = make_sampler(name)
         trials = [
             TrialRecord(
-                k, s, state=TrialState.COMPLETE, value=objective(s), epochs=1, rungs=((1, objective(s)),), order=k
+                k,
+                s,
+                state=TrialState.COMPLETE,
+                value=objective(s),
+                epochs=1,
+                rungs=((1, objective(s)),),
+                order=k,
             )
             for k, s in enumerate(history(count))
         ]
@@ -81,7 +88,9 @@ def ours(name: str) -> Callable[[int], Suggest]:
             suggestion = sampler.suggest(Context(SPACE, 1, len(trials), tuple(trials), 1))
             assert suggestion is not None
             value = objective(suggestion.setting)
-            record = TrialRecord(len(trials), suggestion.setting, epochs=1, memo=suggestion.memo, order=len(trials))
+            record = TrialRecord(
+                len(trials), suggestion.setting, epochs=1, memo=suggestion.memo, order=len(trials)
+            )
             trials.append(replace(record, state=TrialState.COMPLETE, value=value, rungs=((1, value),)))
             return lambda _: None
 
@@ -155,7 +164,11 @@ def smac_facade(count: int) -> Suggest:
 
     space = to_configspace(SPACE)
     scenario = Scenario(
-        space, deterministic=True, n_trials=10**6, output_directory=tempfile.mkdtemp(prefix="lstune-suggest-"), seed=1
+        space,
+        deterministic=True,
+        n_trials=10**6,
+        output_directory=tempfile.mkdtemp(prefix="lstune-suggest-"),
+        seed=1,
     )
     facade = HyperparameterOptimizationFacade(
         scenario, lambda config, seed=0: 0.0, logging_level=False, overwrite=True
@@ -184,7 +197,7 @@ METHODS: dict[str, Callable[[int], Suggest]] = {
 
 
 def measure(start: Callable[[int], Suggest], count: int, repeats: int, limit: float) -> tuple[float, float]:
-    """Median and maximum of processor milliseconds for a suggestion after `count` trials; stops after `limit` s."""
+    """Median and maximum of processor ms for a suggestion after `count` trials; stops after `limit` s."""
     suggest = start(count)
     tell = suggest()  # the first one also imports, compiles and fits anew
     tell(1.0)

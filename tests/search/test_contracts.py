@@ -26,6 +26,7 @@ class TestTpe(SamplerContract):
 
 class TestGp(SamplerContract):
     sampler = "gp"
+    trials = 18
     learns = True
 
 
@@ -35,8 +36,8 @@ class TestCmaes(SamplerContract):
 
 class TestSmac(SamplerContract):
     sampler = "smac"
-    options: ClassVar[dict] = {"challengers": 100, "local_searches": 1}
-    trials = 12
+    options: ClassVar[dict] = {"startup": 5, "challengers": 50, "local_searches": 1, "plateau_steps": 1}
+    trials = 10
     learns = True
 
 

@@ -20,7 +20,7 @@ __all__ = ["Encoding"]
 
 
 class Encoding:
-    """The columns of a space; `categories[d]` counts an unordered choice's options, 0 for a numeric column."""
+    """The columns of a space; `categories[d]` counts an unordered choice's options, 0: a numeric column."""
 
     def __init__(self, space: Space) -> None:
         self.space = space

@@ -27,7 +27,7 @@ __all__ = ["Store", "open_storage"]
 _KEY = "lstune"
 # At most so many values of a curve are also written as Optuna's intermediate values: a database commits each
 # by itself.
-_SHOWN_POINTS = {"journal": 32, "database": 4}
+_SHOWN_POINTS = {"journal": 32, "database": 1}
 
 
 def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | None = None) -> Store:
@@ -175,22 +175,17 @@ class Store:
         """Records that are new or differ from what this object wrote or read before, by number."""
         if self._study_id is None or (self._loaded and not self.shared):
             return []
-        self._loaded = True
         news = []
-        for trial in self.optuna_storage.get_all_trials(self._study_id, deepcopy=False):
-            known = self._seen.get(trial.number)
-            raw = trial.system_attrs.get(_KEY)
-            if raw is None:
-                raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
-            if known is not None and (known.state.is_final or raw == self._raw[trial.number]):
+        for number, trial_id, raw in self._read_all() if self._kind == "journal" else self._read_rows():
+            known = self._seen.get(number)
+            if known is not None and (known.state.is_final or raw == self._raw[number]):
                 continue
-            record = _from_trial(trial)
-            self._ids[trial.number] = trial._trial_id
-            self._raw[trial.number] = raw
-            self._seen[trial.number] = record
+            record = _from_json(number, raw)
+            self._ids[number], self._raw[number], self._seen[number] = trial_id, raw, record
             if record != known:
                 news.append(record)
-        return news
+        self._loaded = True
+        return sorted(news, key=lambda record: record.number)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -216,6 +211,36 @@ class Store:
             return self.optuna_storage.get_study_id_from_name(self.study_name)
         except KeyError:
             return None
+
+    def _read_all(self) -> Iterator[tuple[int, int, Any]]:
+        """(number, Optuna's id, our JSON) of every trial."""
+        assert self._study_id is not None
+        for trial in self.optuna_storage.get_all_trials(self._study_id, deepcopy=False):
+            if _KEY not in trial.system_attrs:
+                raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
+            yield trial.number, trial._trial_id, trial.system_attrs[_KEY]
+
+    def _read_rows(self) -> Iterator[tuple[int, int, Any]]:
+        """The same for trials that are new or were not final, by one query.
+
+        Optuna fetches every unfinished trial with all that belongs to it, one table after the other; with a
+        hundred paused trials that took 50 ms for each call.
+        """
+        import json
+
+        import sqlalchemy
+
+        query = sqlalchemy.text(
+            "SELECT t.number, t.trial_id, a.value_json FROM trials t JOIN trial_system_attributes a"
+            " ON a.trial_id = t.trial_id WHERE t.study_id = :study AND a.key = :key"
+            " AND (t.number >= :known OR t.trial_id IN :open) ORDER BY t.number"
+        ).bindparams(sqlalchemy.bindparam("open", expanding=True))
+        unfinished = [self._ids[n] for n, record in self._seen.items() if not record.state.is_final]
+        values = {"study": self._study_id, "key": _KEY, "known": len(self._seen), "open": unfinished or [-1]}
+        with self.optuna_storage._backend.engine.connect() as connection:  # type: ignore[attr-defined]
+            rows = connection.execute(query, values).all()
+        for number, trial_id, text in rows:
+            yield number, trial_id, json.loads(text)
 
     def _prepare(self, spec: dict[str, Any]) -> None:
         from lstune.search.convert import to_distributions
@@ -301,14 +326,14 @@ def _to_json(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def _from_trial(trial: FrozenTrial) -> TrialRecord:
-    data = dict(trial.system_attrs[_KEY])
+def _from_json(number: int, raw: dict[str, Any]) -> TrialRecord:
+    data = dict(raw)
+    start, stop = data.pop("job")
     return TrialRecord(
-        number=trial.number,
-        params=dict(data.pop("params")),
+        number=number,
         state=TrialState(data.pop("state")),
         curve={int(epoch): float(value) for epoch, value in data.pop("curve")},
         rungs=tuple((int(epoch), float(value)) for epoch, value in data.pop("rungs")),
-        job=(int(data["job"][0]), int(data.pop("job")[1])),
+        job=(int(start), int(stop)),
         **data,
     )

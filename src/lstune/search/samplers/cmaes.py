@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lstune.search._threads import one_blas_thread
 from lstune.search.encoding import Encoding
 from lstune.search.samplers._base import Context, Sampler, Suggestion
 from lstune.search.samplers._fidelity import full_values
@@ -26,7 +27,7 @@ class CmaesSampler(Sampler):
     The optimiser is rebuilt for every suggestion by telling it each finished generation again: a trial's
     memo holds its generation and its solution. Not Optuna's CmaEsSampler: that one draws categories and
     everything conditional at random, and keeps its state as a pickle in the trials. Failures rank last in
-    their generation.
+    their generation (the library warns of values that are all equal, so each has its own).
     """
 
     def __init__(self, population: int | None = None) -> None:
@@ -35,6 +36,10 @@ class CmaesSampler(Sampler):
 
     def suggest(self, context: Context) -> Suggestion:
         """The next member of the current generation."""
+        with one_blas_thread():
+            return self._suggest(context)
+
+    def _suggest(self, context: Context) -> Suggestion:
         if self._encoding is None:
             self._encoding = Encoding(context.space)
         if not self._encoding.names:
@@ -84,13 +89,15 @@ class CmaesSampler(Sampler):
     def _replay(self, optimizer: Any, context: Context) -> int:
         """Tell `optimizer` every generation that is finished; the number of the one under way."""
         values = full_values(context.trials, context.max_epochs)
-        worst = max(values.values(), default=0.0) + 1.0
+        worst = max(values.values(), default=0.0)
         finished: dict[int, list[tuple[Any, float]]] = {}
         for trial in context.trials:
             memo = trial.memo.get(_MEMO)
             if memo is not None and (trial.number in values or trial.state.is_failure):
                 solution = _solution(optimizer, memo, self._encoding)
-                finished.setdefault(memo["g"], []).append((solution, values.get(trial.number, worst)))
+                finished.setdefault(memo["g"], []).append(
+                    (solution, values.get(trial.number, worst + 1.0 + trial.number))
+                )
         generation = 0
         while len(finished.get(generation, [])) >= optimizer.population_size:
             optimizer.tell(finished[generation][: optimizer.population_size])

@@ -7,6 +7,7 @@ import statistics
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from lstune.search._threads import one_blas_thread
 from lstune.search.params import Choice, Float, Int, Parameter
 from lstune.search.samplers._base import Context, Sampler, Suggestion
 from lstune.search.samplers._fidelity import full_values
@@ -70,6 +71,10 @@ class SmacSampler(Sampler):
 
     def suggest(self, context: Context) -> Suggestion:
         """The best challenger that has not been tried."""
+        with one_blas_thread():
+            return self._suggest(context)
+
+    def _suggest(self, context: Context) -> Suggestion:
         values = full_values(context.trials, context.max_epochs)
         if len(context.trials) < self.startup or len(values) < 2 or not context.space.searched:
             return Suggestion(self._design.setting(context))
@@ -114,6 +119,7 @@ class SmacSampler(Sampler):
             local_search_iterations=self.local_searches,
             seed=seed,
         )
+        _order_starts(maximizer._local_search)
         design = ProbabilityRandomDesign(probability=self.random_probability, seed=seed)
         return maximizer.maximize(history.get_configs(), random_design=design)
 
@@ -140,6 +146,20 @@ class SmacSampler(Sampler):
             values = self._space.encode(setting)
             self._configs[number] = Configuration(self._space.configspace, values=values)
         return self._configs[number]
+
+
+def _order_starts(search: Any) -> None:
+    """Let a SMAC local search begin from its points in a fixed order.
+
+    It takes them from a set of configurations, whose order follows the string hashes of the process, and
+    searches from all of them with one random state.
+    """
+    given = search._get_init_points_from_previous_configs
+
+    def ordered(*args: Any, **kwargs: Any) -> list[Any]:
+        return sorted(given(*args, **kwargs), key=lambda config: config.get_array().tobytes())
+
+    search._get_init_points_from_previous_configs = ordered
 
 
 def to_configspace(space: Space) -> ConfigurationSpace:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lstune.search._threads import one_blas_thread
 from lstune.search.encoding import Encoding
 from lstune.search.records import TrialRecord, TrialState
 from lstune.search.samplers._base import Context, Sampler, Suggestion
@@ -50,6 +51,10 @@ class GpSampler(Sampler):
 
     def suggest(self, context: Context) -> Suggestion:
         """The setting of highest log EI that has not been tried."""
+        with one_blas_thread():
+            return self._suggest(context)
+
+    def _suggest(self, context: Context) -> Suggestion:
         if self._encoding is None:
             self._encoding = Encoding(context.space)
         encoding = self._encoding

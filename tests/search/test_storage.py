@@ -1,0 +1,230 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lstune.errors import ConfigError, StudyError
+from lstune.search import Study, TrialState
+from lstune.search.storage import open_storage
+from lstune.search.testing import bowl, drive, mixed_space
+
+
+def make(storage, **settings):
+    settings = {
+        "sampler": "random",
+        "scheduler": "asha",
+        "max_epochs": 9,
+        "seed": 2,
+        "n_trials": 12,
+        **settings,
+    }
+    return Study(mixed_space(), storage=storage, **settings)
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def place(request, tmp_path):
+    return str(tmp_path / "study.log") if request.param == "journal" else f"sqlite:///{tmp_path}/study.db"
+
+
+def dispose(storage):
+    backend = getattr(storage.optuna_storage, "_backend", None)
+    if hasattr(backend, "engine"):
+        backend.engine.dispose()
+
+
+def test_every_record_comes_back_exactly(place):
+    storage = open_storage(place)
+    study = make(storage)
+
+    def objective(setting, epochs):
+        if setting["layers"] == 1:
+            raise RuntimeError("broken")
+        return float("nan") if setting["act"] is None else bowl(setting, epochs)
+
+    drive(study, objective)
+    study.tell(study.ask().number, 1.0, attrs={"seconds": 2.5}) if not study.exhausted else None
+    again = open_storage(place)
+    assert Study.load(again).trials == study.trials
+    dispose(storage)
+    dispose(again)
+
+
+def test_optuna_reads_the_study(place):
+    import optuna
+
+    storage = open_storage(place)
+    study = make(storage)
+    drive(study, lambda s, e: float("nan") if s["act"] is None else bowl(s, e))
+    study.close()
+    seen = optuna.load_study(study_name=storage.study_name, storage=storage.optuna_storage)
+    assert seen.best_value == min(t.value for t in study.trials if t.state is TrialState.COMPLETE)
+    for trial, record in zip(seen.trials, study.trials, strict=True):
+        assert trial.params == record.params
+        state = {"complete": "COMPLETE", "pruned": "PRUNED"}.get(record.state.value, "FAIL")
+        assert trial.state.name == state
+        if record.rungs:
+            assert trial.intermediate_values[record.rungs[-1][0]] == record.rungs[-1][1]
+        if state != "COMPLETE":
+            assert record.state.value in trial.user_attrs["ended"]
+    dispose(storage)
+
+
+def test_a_storage_holds_one_study_and_says_so(place):
+    storage = open_storage(place)
+    make(storage)
+    other = open_storage(place)
+    with pytest.raises(StudyError, match="already holds"):
+        make(other)
+    second = open_storage(place, study="other")
+    make(second)
+    for one in (storage, other, second):
+        dispose(one)
+
+
+def test_an_empty_storage_has_no_study(place):
+    storage = open_storage(place)
+    with pytest.raises(StudyError, match="no study"):
+        Study.load(storage)
+    dispose(storage)
+
+
+def test_running_trials_are_given_again_only_to_their_owner(place):
+    storage = open_storage(place)
+    study = make(storage)
+    drive(study, bowl, jobs=4)
+    lost = [study.ask(), study.ask()]
+    loaded = Study.load(open_storage(place))
+    assert not loaded.exhausted
+    assert [loaded.ask(), loaded.ask()] == lost
+    joined = Study.load(open_storage(place), resume=False)
+    assert joined.ask() not in lost
+    for one in (study, loaded, joined):
+        dispose(one._store)
+
+
+def test_enqueued_settings_survive(place):
+    storage = open_storage(place)
+    study = make(storage)
+    study.ask()
+    setting = study.ask().params | {"dropout": 0.4}
+    study.enqueue(setting)
+    assert Study.load(open_storage(place), resume=False).ask().params == setting
+    dispose(storage)
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path):
+    path = tmp_path / "study.log"
+    study = make(open_storage(path))
+    drive(study, bowl, jobs=5)
+    whole = path.read_bytes()
+    last = whole.splitlines(keepends=True)[-1]
+    expected = drive(make(open_storage(tmp_path / "other.log")), bowl)
+    for cut in (1, len(last) // 2, len(last) - 1):
+        path.write_bytes(whole[:-cut])
+        storage = open_storage(path)
+        assert storage.torn == len(last) - cut
+        loaded = Study.load(storage)
+        drive(loaded, bowl)
+        jobs = [(t.params, t.rungs) for t in loaded.trials]
+        assert jobs == [(t.params, t.rungs) for t in Study.load(open_storage(path)).trials]
+        assert len(loaded.trials) == len({job.number for job in expected})
+    for line in path.read_text().splitlines():
+        json.loads(line)
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "study.log"
+    study = make(open_storage(path))
+    job = study.ask()
+    study.report(job.number, 1, 0.5)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            study.tell(job.number, 0.5)
+    assert path.read_bytes() == before
+    study.tell(job.number, 0.5)  # once there is room
+    assert Study.load(open_storage(path)).trials == study.trials
+
+
+WORKER = """
+import sys
+from lstune.search import Study
+from lstune.search.storage import open_storage
+from lstune.search.testing import bowl, drive
+study = Study.load(open_storage(sys.argv[1], shared=True), resume=False)
+print(len(drive(study, bowl)))
+"""
+
+
+def share(place, processes=2):
+    """Several processes work on one study; returns it as it is at the end and the jobs that each did."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(processes)
+    ]
+    counts = []
+    for worker in workers:
+        output, errors = worker.communicate(timeout=120)
+        assert worker.returncode == 0, errors
+        counts.append(int(output))
+    storage = open_storage(place, shared=True)
+    study = Study.load(storage, resume=False)
+    dispose(storage)
+    return study, counts
+
+
+def check_shared(study, counts, n_trials):
+    assert len(study.trials) == n_trials
+    assert len({json.dumps(t.params, sort_keys=True) for t in study.trials}) == n_trials
+    assert not any(t.state is TrialState.RUNNING for t in study.trials)
+    # every rung of every trial was trained once
+    assert sum(len(t.rungs) for t in study.trials) == sum(counts)
+    for trial in study.trials:
+        epochs = [epoch for epoch, _ in trial.rungs]
+        assert epochs == sorted(set(epochs))
+
+
+def test_two_processes_join_one_study(place):
+    storage = open_storage(place, shared=True)
+    make(storage, n_trials=40)
+    study, counts = share(place)
+    check_shared(study, counts, 40)
+    dispose(storage)
+
+
+def test_two_processes_on_a_database_server():
+    """Set LSTUNE_TEST_DATABASE to an SQLAlchemy URL of an empty PostgreSQL or MySQL database."""
+    url = os.environ.get("LSTUNE_TEST_DATABASE")
+    if not url:
+        pytest.skip("LSTUNE_TEST_DATABASE is not set")
+    import optuna
+
+    storage = open_storage(url)
+    assert storage.shared
+    try:
+        make(storage, n_trials=40)
+        study, counts = share(url)
+        check_shared(study, counts, 40)
+    finally:
+        optuna.delete_study(study_name=storage.study_name, storage=storage.optuna_storage)
+        dispose(storage)
+
+
+def test_passwords_are_not_shown(tmp_path):
+    storage = open_storage(tmp_path / "x.log")
+    storage.url = "postgresql://me:secret@host:5432/db"
+    assert storage.describe() == "postgresql://me:***@host:5432/db"
+
+
+def test_unusable_urls_are_explained():
+    with pytest.raises(ConfigError, match=r"cannot be opened|driver"):
+        open_storage("nosuchdatabase://host/db")
