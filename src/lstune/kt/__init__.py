@@ -5,7 +5,9 @@ many times faster, and everything else by Keras itself, with the reason in the l
 `keras-tuner` need not be installed.
 """
 
-from lstune.kt import errors, oracles, tuners
+from typing import Any
+
+from lstune.kt import engine, errors, oracles, tuners
 from lstune.kt.base_tuner import BaseTuner
 from lstune.kt.errors import FailedTrialError, FatalError, FatalRuntimeError, FatalTypeError, FatalValueError
 from lstune.kt.hypermodel import HyperModel
@@ -36,8 +38,21 @@ __all__ = [
     "Oracle",
     "RandomSearch",
     "Tuner",
+    "engine",
     "errors",
     "oracles",
     "synchronized",
     "tuners",
 ]
+
+# What Keras Tuner offers and this does not.
+REFUSED = {
+    "SklearnTuner": "it tunes scikit-learn models, which have no epochs and no LSTM in them",
+    "applications": "its ready-made models are for images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in REFUSED:
+        raise AttributeError(f"lstune.kt has no {name}: {REFUSED[name]}. Use keras_tuner.{name} for it.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

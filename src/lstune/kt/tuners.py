@@ -18,7 +18,7 @@ from lstune.kt.oracles import (
 from lstune.kt.trial import Trial, TrialStatus, load_json
 from lstune.kt.tuner import Tuner
 
-__all__ = ["BOHB", "SMAC", "TPE", "BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch"]
+__all__ = ["BOHB", "SMAC", "TPE", "BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch", "Tuner"]
 
 _FOR_ORACLE = (
     "hyperparameters",

@@ -1,0 +1,5 @@
+"""As in Keras Tuner."""
+
+from lstune.kt.hypermodel import HyperModel
+
+__all__ = ["HyperModel"]
