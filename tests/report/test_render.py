@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from lstune.cli.app import app
 from lstune.errors import UserError
 from lstune.report import collect, render, write_report
 from lstune.report.figures import figures
-from lstune.report.words import number
+from lstune.report.words import coverage_note, number
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,10 @@ def test_numbers_are_short():
         "0.0001234",
         "1.500e+12",
     ]
+
+
+def test_intervals_that_fail_are_called_so(run):
+    data = collect(run.path)
+    assert coverage_note(replace(data, coverage={"80": 0.81, "95": 0.99})) == ""
+    assert "too narrow: 40 %" in coverage_note(replace(data, coverage={"80": 0.40}))
+    assert "too wide" in coverage_note(replace(data, coverage={"80": 0.95}))

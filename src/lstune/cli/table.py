@@ -49,8 +49,7 @@ def result_table(result: Mapping[str, Any], path: str) -> str:
         *_errors(result),
         "",
         *_field("Verdict", result["verdict"]["text"]),
-        *_field("Saved in", path),
-        *_field("Report", f"{path}/report.html"),
+        *_field("Saved in", f"{path} (open report.html in it)"),
     ]
     return "\n".join(lines)
 

@@ -308,7 +308,8 @@ def _honesty(run: Folder, parts: _Parts, best: TrialRecord | None) -> list[Hones
         rows.append(Honesty("best single setting, as the search saw it", "validation", best.value, known))
     finalists = result.get("finalists")
     if isinstance(finalists, Mapping) and "mean" in finalists:
-        rows.append(Honesty("finalists, mean over seeds", "validation", finalists["mean"], known))
+        spread = f" (spread {finalists['spread']:.3g})" if finalists.get("spread") is not None else ""
+        rows.append(Honesty(f"its settings, mean over seeds{spread}", "validation", finalists["mean"], known))
     rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known))
     on_test = result["baselines"][name]["mae"]
     rows.append(Honesty("chosen forecast, retrained", "test, seen once", result["test"]["mae"], on_test))

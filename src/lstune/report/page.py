@@ -125,6 +125,7 @@ def _plot(name: str, drawn: dict[str, Any], label: str, kind: str = "") -> str:
 def _verdict(data: ReportData) -> str:
     kind = "yes" if data.verdict["has_skill"] else "no"
     more = f"Made of {words.mixture(data.mixture)}. Best setting: {words.setting(_brief(data))}."
+    more = f"{more} {words.coverage_note(data)}".strip()
     own = next((row for row in data.errors if row.own), None)
     other = next((row for row in data.errors if row.name == data.verdict["label"]), None)
     facts = []

@@ -97,7 +97,7 @@ def _coverage(data: ReportData) -> str:
     parts = [
         f"{words.percent(share)} inside the {level} % interval" for level, share in data.coverage.items()
     ]
-    return f"On the test tail {' and '.join(parts)}." if parts else ""
+    return f"On the test tail {' and '.join(parts)}. {words.coverage_note(data)}" if parts else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from lstune.report.data import ReportData
 
 __all__ = [
+    "coverage_note",
     "duration",
     "headline",
     "importance_note",
@@ -73,6 +74,8 @@ def subtitle(data: ReportData) -> str:
     return f"{data.target}, {data.rows:,} rows ({steps}{season}), {start} to {end}{ahead}"
 
 
+# A share of the test tail that far from an interval's nominal one is worth a sentence.
+_FAR = 0.1
 _STEPS = {
     "D": "day",
     "B": "working day",
@@ -118,6 +121,18 @@ def mixture(found: Mapping[str, Any]) -> str:
     text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
     parts = [f"{100 * share:.0f} % {name}" for name, share in baselines.items() if share >= 0.005]
     return text + (", mixed with " + " and ".join(parts) if parts else "")
+
+
+def coverage_note(data: ReportData) -> str:
+    """Whether intervals held on the test tail what they promise; empty if they did."""
+    worst = ""
+    for level, share in data.coverage.items():
+        gap = share - float(level) / 100
+        if abs(gap) > _FAR:
+            size = "narrow" if gap < 0 else "wide"
+            inside = f"{percent(share)} of the test tail lay inside the {level} % one"
+            worst = f"The intervals are too {size}: {inside}."
+    return worst
 
 
 def importance_note(data: ReportData) -> str:
