@@ -1,6 +1,6 @@
 """How good are the forecasts of a run with a small budget?
 
-For each series: the last 3000 rows, cut 70/15/15 in time, one-step-ahead forecasts of the tail from true lags;
+For each series: the last 3000 rows, cut 70/15/15 in time, one-step forecasts of the tail from true lags;
 mean absolute error divided by the naive forecast's on the same rows (below 1 is better than naive).
 
     python benchmarks/quality.py --data FOLDER --budget 60s --seeds 0,1,2

@@ -38,7 +38,7 @@ def test_every_default_setting_can_be_trained(nature):
 @pytest.mark.parametrize("nature", NATURES, ids=str)
 def test_first_settings_are_settings_of_the_space(nature):
     space = default_space(nature)
-    settings = first_settings(space, nature)
+    settings = first_settings(space)
     assert 1 <= len(settings) <= 4
     filled = [snap_setting(space, setting) for setting in settings]
     _, first = build_space(None, nature)
@@ -47,7 +47,7 @@ def test_first_settings_are_settings_of_the_space(nature):
 
 def test_a_fixed_transform_leaves_one_first_setting():
     space = default_space(NATURES[2]).replace({"transform": "relative"})
-    assert first_settings(space, NATURES[2]) == [{}]
+    assert first_settings(space) == [{}]
 
 
 def test_the_space_depends_on_the_series():

@@ -78,7 +78,7 @@ def build_space(
         check_names(changes or {})
         space = default_space(nature).replace(changes or {})
     check_names(space)
-    settings = [snap_setting(space, setting) for setting in first_settings(space, nature)]
+    settings = [snap_setting(space, setting) for setting in first_settings(space)]
     unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
     return space, unique
 
