@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+# The notebook from Keras Tuner has a page and a test of its own.
+TUTORIALS = sorted(set((ROOT / "examples").glob("*.py")) - {ROOT / "examples" / "keras_tuner_migration.py"})
 # Enough to run through every line of an example, and no more.
 QUICK = (
     "trials=2, space={'units': 4, 'layers': 1, 'epochs': 2, 'lookback': 24, 'transform': 'difference', "
@@ -104,7 +106,7 @@ def test_every_method_is_explained():
         assert f"`{name}`" in text, f"docs/methods.md lacks {name}"
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", TUTORIALS, ids=lambda path: path.stem)
 def test_examples_run(example, tmp_path, monkeypatch, capsys):
     code = example.read_text(encoding="utf-8")
     quick = re.sub(r"space=\{.*\},\n", "", code)
@@ -133,3 +135,11 @@ def test_the_site_can_be_built(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site" / "cli" / "index.html").exists()
+
+
+@pytest.mark.parametrize("example", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorials_show_all_of_their_script(example):
+    page = (ROOT / "docs" / "tutorials" / f"{example.stem}.md").read_text(encoding="utf-8")
+    parts = re.findall(r"\[start:(\w+)\]", example.read_text(encoding="utf-8"))
+    assert re.findall(rf'^--8<-- "{example.name}:(\w+)"', page, re.M) == parts
+    assert page.count("```text") >= 2, "run tools/run_tutorials.py"
