@@ -12,6 +12,7 @@ from lstune.cli.app import app
 from lstune.errors import UserError
 from lstune.report import collect, render, write_report
 from lstune.report.figures import figures
+from lstune.report.figures._parts import value_range
 from lstune.report.words import coverage_note, number
 
 
@@ -140,3 +141,21 @@ def test_intervals_that_fail_are_called_so(run):
     assert coverage_note(replace(data, coverage={"80": 0.81, "95": 0.99})) == ""
     assert "too narrow: 40 %" in coverage_note(replace(data, coverage={"80": 0.40}))
     assert "too wide" in coverage_note(replace(data, coverage={"80": 0.95}))
+
+
+def with_values(data, values):
+    rows = [replace(data.trials[0], number=k, value=value) for k, value in enumerate(values)]
+    return replace(data, trials=rows, naive_validation=None)
+
+
+def test_runaway_trials_do_not_squeeze_the_others(run):
+    data = collect(run.path)
+    low, high = value_range(with_values(data, [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 90.0, 1e6]))
+    assert low < 1.0
+    assert 1.5 < high < 4.0
+    assert value_range(with_values(data, [2.0, 2.0, 2.0])) == pytest.approx([1.9, 2.1])
+    assert value_range(with_values(data, [2.0])) is None
+    near = replace(with_values(data, [1.0, 1.1, 1.2, 1.3, 1.4]), naive_validation=1.9)
+    assert value_range(near)[1] > 1.9
+    far = replace(near, naive_validation=30.0)
+    assert value_range(far)[1] < 2.0

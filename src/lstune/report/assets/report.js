@@ -77,7 +77,7 @@
     }
     const layout = themed(figure.layout, place);
     if (parallel) {
-      layout.margin = { l: 70, r: 60, t: 70, b: 24 };
+      layout.margin = { l: 110, r: 60, t: 70, b: 24 };
       figure.data[0].tickfont = figure.data[0].rangefont = { size: 10, color: color("soft") };
       figure.data[0].labelfont = { size: 12, color: color("ink") };
       figure.data[0].rangefont = { size: 1, color: "rgba(0,0,0,0)" };

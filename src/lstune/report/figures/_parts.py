@@ -84,15 +84,20 @@ def make_layout(x: str | None = None, y: str | None = None, **more: Any) -> Figu
 
 
 def value_range(data: ReportData) -> list[float] | None:
-    """From the best value to the upper quartile and a bit: run-away trials do not squeeze the rest."""
+    """The errors worth a look: from the best to three times as far as the middle of the trials lies from it.
+
+    Run-away trials do not squeeze the rest; the naive forecast is in view unless it is far off.
+    """
     values = sorted(row.value for row in valued(data) if row.value is not None)
     if len(values) < 2:
         return None
-    high = values[min(len(values) - 1, math.ceil(0.85 * len(values)))]
-    if data.naive_validation is not None and data.naive_validation < 3 * values[0]:
+    best, most = values[0], values[math.ceil(0.9 * (len(values) - 1))]
+    spread = values[math.floor(0.6 * (len(values) - 1))] - best
+    high = min(most, best + 3 * spread) if spread > 0 else most
+    if data.naive_validation is not None and data.naive_validation <= best + 6 * spread:
         high = max(high, data.naive_validation)
-    room = 0.08 * (high - values[0]) or 0.05 * abs(high) or 1.0
-    return [values[0] - room, high + room]
+    room = 0.08 * (high - best) or 0.05 * abs(high) or 1.0
+    return [best - room, high + room]
 
 
 def naive_line(data: ReportData, bounds: list[float] | None) -> Figure:

@@ -59,8 +59,16 @@ def progress(data: ReportData) -> Figure | None:
     traces.append(steps)
     bounds = value_range(data)
     title = "seconds since the search began" if timed else "trial"
-    layout = make_layout(title, "validation MAE", yaxis={"range": bounds}, **naive_line(data, bounds))
-    return {"data": traces, "layout": layout}
+    extra = naive_line(data, bounds)
+    hidden = sum(row.value > bounds[1] for row in rows if row.value is not None) if bounds else 0
+    if hidden:
+        note = {"xref": "paper", "x": 0, "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "top"}
+        text = f"{hidden} with larger errors are not shown"
+        extra = {
+            **extra,
+            "annotations": [*extra.get("annotations", []), {**note, "text": text, "showarrow": False}],
+        }
+    return {"data": traces, "layout": make_layout(title, "validation MAE", yaxis={"range": bounds}, **extra)}
 
 
 def rungs(data: ReportData) -> Figure | None:
@@ -95,7 +103,7 @@ def curves(data: ReportData) -> Figure | None:
             others[0].append(None)
             others[1].append(None)
             others[2].append("")
-    line = draw_line("other trials", others[0], others[1], "$truth/0.45", 1)
+    line = draw_line("other trials", others[0], others[1], "$truth/0.55", 1)
     line.update(text=others[2], hovertemplate="%{text}<br>epoch %{x}: %{y:.5g}<extra></extra>")
     traces = [line] if others[0] else []
     for row in rows:
@@ -114,7 +122,8 @@ def _curve_range(data: ReportData, rows: list[TrialRow]) -> list[float] | None:
     high = points[int(0.9 * (len(points) - 1))]
     if bounds is None:
         return None
-    return [bounds[0], max(bounds[1], high + 0.08 * (high - bounds[0]))]
+    reach = bounds[0] + 4 * (bounds[1] - bounds[0])
+    return [bounds[0], min(reach, max(bounds[1], high + 0.08 * (high - bounds[0])))]
 
 
 def training(data: ReportData) -> Figure | None:

@@ -70,6 +70,10 @@ def _padded(ends: list[Any]) -> list[Any]:
     return ends
 
 
+# A series that grows that many times over is drawn on a logarithmic scale.
+_MANIFOLD = 30
+
+
 def overview(data: ReportData) -> Figure | None:
     """The whole series with validation rows and test tail marked."""
     if not data.overview:
@@ -106,11 +110,11 @@ def overview(data: ReportData) -> Figure | None:
                 "showarrow": False,
             }
         )
-    line = draw_line(data.target, data.overview["x"], data.overview["values"], "$truth", 1.1)
-    return {
-        "data": [line],
-        "layout": make_layout(None, data.target, shapes=shapes, annotations=notes, showlegend=False),
-    }
+    values = data.overview["values"]
+    line = draw_line(data.target, data.overview["x"], values, "$truth", 1.1)
+    upright = {"type": "log"} if min(values) > 0 and max(values) > _MANIFOLD * min(values) else {}
+    layout = make_layout(None, data.target, yaxis=upright, shapes=shapes, annotations=notes, showlegend=False)
+    return {"data": [line], "layout": layout}
 
 
 def steps(data: ReportData) -> Figure | None:
