@@ -54,7 +54,7 @@ if __name__ == "__main__":
     from lstune.engine.warmup import warmup
 
     warmup()  # the first run's compilation is no part of what a tutorial shows
-    wanted = sys.argv[1:] or sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
+    wanted = sys.argv[1:] or sorted(path.stem for path in (ROOT / "docs" / "tutorials").glob("*.md"))
     for name in wanted:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)

@@ -153,7 +153,7 @@ def test_the_command_tells_what_was_asked():
         "reading": {"target": "y", "features": ["a", "b"]},
     }
     assert _command(settings) == (
-        "lstune tune 'my data.csv' --target y --features a,b --horizon 24 --budget 90s --seed 3 "
+        "lstune tune 'my data.csv' --target y --features a,b --horizon 24 --method tpe --budget 90s --seed 3 "
         "--no-ensemble --set units=8..16:log --set loss=mae,mse"
     )
     assert _command({**settings, "changed": None}) is None
@@ -172,3 +172,12 @@ def test_settings_tell_source_and_versions(run):
     assert settings["series"]["source"] is None
     assert {"python", "lstune", "numpy", "numba"} <= set(settings["versions"])
     assert "units" in settings["changed"]
+
+
+def test_the_bands_are_those_whose_coverage_is_told(undated):
+    data = collect(undated.path)
+    for band in data.forecasts.bands:
+        inside = [
+            low <= y <= high for low, y, high in zip(band.low, data.forecasts.actual, band.high, strict=True)
+        ]
+        assert np.mean(inside) == pytest.approx(data.coverage[f"{band.level:g}"], abs=0.011)

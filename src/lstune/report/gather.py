@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstune.evaluation import BASELINES, baseline_forecasts, mase_scale, measure
+from lstune.evaluation import BASELINES, Intervals, baseline_forecasts, local_scale, mase_scale, measure
 from lstune.report.data import (
     Band,
     ErrorRow,
@@ -194,19 +194,21 @@ class _Parts:
         )
 
     def _bands(self, picked: Any) -> list[Band]:
-        """Intervals along the tail: as the run wrote them, else the forecaster's half-widths."""
+        """Intervals along the tail: as the run wrote them, else the forecaster's around its forecasts."""
         arrays, bands = self.run.arrays, []
         for name in sorted(n for n in arrays if n.startswith("test_lower_")):
             level = name.removeprefix("test_lower_")
             low, high = arrays[name][picked], arrays[f"test_upper_{level}"][picked]
             bands.append(Band(float(level), rounded(low), rounded(high)))
-        stored = self.run.forecaster.get("intervals") or {}
-        if bands or "half_widths" not in stored:
+        stored = self.run.forecaster.get("intervals")
+        if bands or not stored:
             return sorted(bands, key=lambda band: -band.level)
-        centre = self.model["test"][picked]
-        for level, widths in zip(stored["levels"], stored["half_widths"], strict=True):
-            half = np.asarray(widths)
-            bands.append(Band(round(100 * level, 6), rounded(centre - half), rounded(centre + half)))
+        assert self.series is not None
+        scale = local_scale(self.series.values, self.origins["test"][picked])
+        around = Intervals.from_dict(stored).around(self.model["test"][picked], scale)
+        bands = [
+            Band(round(100 * level, 6), rounded(low), rounded(high)) for level, (low, high) in around.items()
+        ]
         return sorted(bands, key=lambda band: -band.level)
 
     def steps(self) -> dict[str, list[float]]:
@@ -423,7 +425,7 @@ def _given(reading: Mapping[str, Any]) -> dict[str, Any]:
 
 _OPTIONS = {
     "horizon": 1,
-    "method": "tpe",
+    "method": None,
     "scheduler": None,
     "trials": None,
     "budget": None,
