@@ -19,7 +19,7 @@ import numpy.typing as npt
 from lstune._version import __version__
 from lstune.engine import ModelConfig, Windows, predict
 from lstune.errors import RunError, UserError, explain
-from lstune.evaluation import Intervals, baseline_forecasts
+from lstune.evaluation import Intervals, baseline_forecasts, local_scale
 from lstune.series import (
     Pipeline,
     Series,
@@ -104,7 +104,9 @@ class Forecaster:
             shown = min(int(steps), self.horizon)
             padded = np.full(self.horizon, np.nan)
             padded[:shown] = values[:shown]
-            for level, (low, high) in self.intervals.around(padded).items():
+            for level, (low, high) in self.intervals.around(
+                padded, local_scale(series.values, [len(series) - 1])[0]
+            ).items():
                 for side, bound in (("lower", low), ("upper", high)):
                     column = np.full(int(steps), np.nan)
                     column[:shown] = bound[:shown]

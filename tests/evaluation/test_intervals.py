@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lstune.errors import DataError
-from lstune.evaluation import Intervals, conformal
+from lstune.evaluation import Intervals, choose_intervals, conformal, local_scale
 
 
 def test_ranks_by_hand():
@@ -52,3 +52,66 @@ def test_bad_residuals(residuals):
 def test_bad_levels():
     with pytest.raises(DataError, match="between 0 and 1"):
         conformal(np.zeros((3, 1)), levels=(95.0,))
+
+
+def changing(rows=2000, seed=0):
+    """A random walk whose steps are calm and wild by turns, and its naive errors."""
+    source = np.random.default_rng(seed)
+    calm = np.where(np.arange(rows) // 150 % 2 == 0, 1.0, 6.0)
+    steps = calm * source.normal(size=rows)
+    values = 100 + steps.cumsum()
+    origins = np.arange(100, rows - 1)
+    return values, origins, steps[origins + 1][:, None]
+
+
+def test_local_scale_by_the_plain_formula():
+    values = np.random.default_rng(0).normal(size=60).cumsum()
+    steps = np.abs(np.diff(values))
+    for origin in (1, 2, 30, 59):
+        weights = 0.5 ** (np.arange(origin)[::-1] / 24.0)
+        plain = (weights * steps[:origin]).sum() / weights.sum()
+        assert local_scale(values, [origin])[0] == pytest.approx(plain)
+
+
+def test_local_scale_knows_no_later_row_and_is_above_zero():
+    values, origins, _ = changing(300)
+    changed = values.copy()
+    changed[200:] = 0
+    early = origins[origins < 200]
+    np.testing.assert_array_equal(local_scale(values, early), local_scale(changed, early))
+    assert (local_scale(np.r_[np.zeros(50), 1.0, np.ones(500)], [0, 10, 540]) > 0).all()
+    assert (local_scale(np.ones(20), [5]) == 1).all()
+
+
+def test_changing_volatility_is_followed():
+    values, origins, errors = changing()
+    scale = local_scale(values, origins)
+    half = len(origins) // 2
+    got = choose_intervals(errors[:half], scale[:half])
+    assert got.adaptive
+    wild = origins[half:] // 150 % 2 == 1
+    low, high = got.around(np.zeros((len(origins) - half, 1)), scale[half:])[0.8]
+    inside = (errors[half:] >= low) & (errors[half:] <= high)
+    # The scale lags behind each turn, so coverage is a little off on either side; fixed widths are far off.
+    assert 0.6 < inside[wild].mean() < 0.95
+    assert 0.6 < inside[~wild].mean() < 0.95
+    plain = conformal(errors[:half]).half_widths[0, 0]
+    assert (np.abs(errors[half:][~wild]) <= plain).mean() > 0.97  # what a fixed width does in calm times
+    assert Intervals.from_dict(got.to_dict()).adaptive
+
+
+def test_steady_errors_keep_fixed_widths():
+    errors = np.random.default_rng(3).normal(size=(600, 1))
+    scale = np.random.default_rng(4).uniform(0.5, 2.0, size=600)  # has nothing to do with the errors
+    assert not choose_intervals(errors, scale).adaptive
+    assert not choose_intervals(errors[:12], scale[:12]).adaptive
+
+
+def test_adaptive_intervals_need_a_scale():
+    got = Intervals((0.8,), np.array([[2.0, 3.0]]), adaptive=True)
+    with pytest.raises(DataError, match="local scale"):
+        got.around([0.0, 0.0])
+    low, high = got.around([0.0, 0.0], 10.0)[0.8]
+    assert low.tolist() == [-20.0, -30.0]
+    low, high = got.around(np.zeros((2, 2)), [1.0, 2.0])[0.8]
+    assert high.tolist() == [[2.0, 3.0], [4.0, 6.0]]

@@ -4,7 +4,7 @@ Needs NumPy alone, and SciPy for the significance test.
 """
 
 from lstune.evaluation.baselines import BASELINES, Baseline, baseline_forecasts
-from lstune.evaluation.intervals import LEVELS, Intervals, conformal
+from lstune.evaluation.intervals import LEVELS, Intervals, choose_intervals, conformal, local_scale
 from lstune.evaluation.metrics import METRICS, Metric, mase_scale, measure
 from lstune.evaluation.significance import DieboldMariano, diebold_mariano, skill_interval
 from lstune.evaluation.verdict import Verdict, judge
@@ -19,9 +19,11 @@ __all__ = [
     "Metric",
     "Verdict",
     "baseline_forecasts",
+    "choose_intervals",
     "conformal",
     "diebold_mariano",
     "judge",
+    "local_scale",
     "mase_scale",
     "measure",
     "skill_interval",

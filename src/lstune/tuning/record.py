@@ -21,17 +21,26 @@ _PACKAGES = ("numpy", "numba", "pandas", "scipy", "optuna")
 
 
 def write_predictions(
-    path: Path, series: Series, split: Split, validation: Any, origins: Any, test: Any
+    path: Path,
+    series: Series,
+    split: Split,
+    validation: Any,
+    origins: Any,
+    test: Any,
+    bands: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> None:
     """Write predictions.npz: origins (N,) and forecasts (N, H) in original units of both parts.
 
     `validation` (V, H) are the forecasts of the last fold's validation rows; `origins` (N,) and `test` (N, H)
-    those of the test tail. Truth and baselines follow from series.npz.
+    those of the test tail, `bands` the bounds (N, H) of its intervals by level ("80"). Truth and baselines
+    follow from series.npz.
     """
     known = scored_origins(series, split.folds[-1].validation, test.shape[1])
     arrays = {"test_origins": origins, "test_forecasts": test}
     if len(known) == len(validation):
         arrays.update(validation_origins=known, validation_forecasts=validation)
+    for level, (low, high) in (bands or {}).items():
+        arrays.update({f"test_lower_{level}": low, f"test_upper_{level}": high})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:

@@ -16,6 +16,7 @@ from lstune.evaluation import (
     Verdict,
     baseline_forecasts,
     judge,
+    local_scale,
     mase_scale,
     measure,
 )
@@ -34,8 +35,8 @@ RESULT_SCHEMA = 1
 class Scored:
     """Forecasts of the test tail (N, H), truth and baselines on the same rows, and the verdict.
 
-    `origins` (N,) are the last rows that each forecast knew. `coverage` maps a level's name to the share of
-    the truth inside its interval.
+    `origins` (N,) are the last rows that each forecast knew. `bands` maps a level's name ("80") to lower and
+    upper bounds (N, H), `coverage` to the share of the truth between them. `scale` is that of MASE.
     """
 
     origins: npt.NDArray[np.int64]
@@ -44,6 +45,7 @@ class Scored:
     baselines: dict[str, F64]
     verdict: Verdict
     scale: float
+    bands: dict[str, tuple[F64, F64]]
     coverage: dict[str, float]
 
 
@@ -59,6 +61,7 @@ def score_test(forecaster: Forecaster, series: Series, split: Split, seed: int) 
         text = f"no skill over {label}: use the {label} forecast (no setting beat it on the validation rows)"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
+    bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins))
     return Scored(
         origins,
         actual,
@@ -66,17 +69,15 @@ def score_test(forecaster: Forecaster, series: Series, split: Split, seed: int) 
         baselines,
         verdict,
         mase_scale(before, series.season),
-        _coverage(forecaster.intervals, forecasts, actual),
+        bands,
+        {level: measure("coverage", actual, low, upper=high) for level, (low, high) in bands.items()},
     )
 
 
-def _coverage(intervals: Intervals | None, forecasts: F64, actual: F64) -> dict[str, float]:
+def _bands(intervals: Intervals | None, forecasts: F64, scale: F64) -> dict[str, tuple[F64, F64]]:
     if intervals is None:
         return {}
-    return {
-        f"{100 * level:g}": measure("coverage", actual, low, upper=high)
-        for level, (low, high) in intervals.around(forecasts).items()
-    }
+    return {f"{100 * level:g}": bounds for level, bounds in intervals.around(forecasts, scale).items()}
 
 
 def _errors(forecasts: F64, actual: F64) -> dict[str, float]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstune._version import __version__
 from lstune.engine import StopFlag
-from lstune.evaluation import baseline_forecasts, conformal
+from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, Study, TrialRecord, method_parts
 from lstune.search.space import snap_setting
@@ -328,7 +328,9 @@ class Work:
     ) -> tuple[Forecaster, Forecaster]:
         """The forecaster that meets the test tail and the one for the coming rows."""
         self.progress.stage("Training on more rows")
-        intervals = conformal(mixture.actual - mixture.forecasts)
+        origins = scored_origins(self.series, objective.fold.validation, self.options.horizon)
+        scale = local_scale(self.series.values, origins)
+        intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
         repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
         made = []
@@ -352,7 +354,8 @@ class Work:
 
     def _forecaster(self, members: list[Any], mixture: Mixture, intervals: Any) -> Forecaster:
         longest = max((member.pipeline.rows_needed for member in members), default=1)
-        kept = max(longest + self.options.horizon, 2 * self.series.season, 64)
+        # Besides windows and seasons, the local scale of intervals looks back over some half-lives.
+        kept = max(longest + self.options.horizon, 2 * self.series.season, 256)
         history = take_rows(self.series, -min(kept, len(self.series)))
         return Forecaster(
             tuple(replace(member, pipeline=replace(member.pipeline, series=None)) for member in members),
@@ -396,7 +399,13 @@ class Work:
         )
         folder.write_json("result", result)
         write_predictions(
-            folder.predictions, self.series, self.split, mixture.forecasts, scored.origins, scored.forecasts
+            folder.predictions,
+            self.series,
+            self.split,
+            mixture.forecasts,
+            scored.origins,
+            scored.forecasts,
+            scored.bands,
         )
         self._report(folder)
         result["seconds"]["total"] = self.budget.spent()
