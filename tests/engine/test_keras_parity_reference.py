@@ -30,11 +30,13 @@ TOLERANCE = 5e-6
 @pytest.fixture(autouse=True)
 def float64() -> Iterator[None]:
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # kept from its first use: another test may have made it float32
     try:
         with jax.enable_x64():
             yield
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
 
 
 def keras_weights(model, keras_model):
