@@ -223,6 +223,37 @@ def test_batch_size_and_epochs_are_tuned_by_being_named(data, tmp_path):
     assert len({t.hyperparameters["batch_size"] for t in tuner.oracle.trials.values()}) == 2
 
 
+def test_the_lookback_is_tuned_on_the_same_targets(tmp_path):
+    series = np.sin(np.arange(200) / 4)
+    windows = kt.series_windows(series, validation_fraction=0.25)
+
+    def build_lookback(hp):
+        hp.Int("lookback", 4, 20, step=8)
+        return build(hp)
+
+    tuner = kt.GridSearch(build_lookback, "val_loss", max_trials=6, directory=tmp_path, seed=0)
+    tuner.search(windows, epochs=2, verbose=0)
+    assert {t.hyperparameters["lookback"] for t in tuner.oracle.trials.values()} == {4, 12, 20}
+    assert all(t.engine == "lstune" for t in tuner.oracle.trials.values())
+    for lookback in (4, 12, 20):
+        (x, y), (vx, vy) = windows.cut(lookback, 20)
+        assert x.shape[1:] == (lookback, 1)
+        np.testing.assert_array_equal(np.concatenate([y, vy])[:, 0], series[20:].astype(np.float32))
+        np.testing.assert_array_equal(x[0, -1], series[19:20].astype(np.float32))
+        np.testing.assert_array_equal(vx[0, -1, 0], y[-1, 0])
+    best = tuner.oracle.get_best_trials(1)[0]
+    model = tuner.get_best_models(1)[0]
+    _, validation = windows.cut(best.hyperparameters["lookback"], 20)
+    assert model.evaluate(*validation, verbose=0)[0] == pytest.approx(best.score, rel=1e-4)
+    # With several rows ahead no training target reaches into the validation rows.
+    (_, y), (_, vy) = kt.series_windows(np.arange(60.0), horizon=3).cut(5, 10)
+    assert y.max() < vy.min()
+    with pytest.raises(kt.FatalValueError, match="lookback"):
+        kt.RandomSearch(build, "val_loss", directory=tmp_path / "b").search(windows, verbose=0)
+    with pytest.raises(kt.FatalValueError, match="rows"):
+        windows.cut(5, 199)
+
+
 def test_a_hypermodels_own_fit_is_served_by_the_engine(data, tmp_path):
     class Own(kt.HyperModel):
         def build(self, hp):

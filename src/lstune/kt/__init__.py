@@ -15,6 +15,7 @@ from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.objective import Objective
 from lstune.kt.oracle import Oracle, synchronized
 from lstune.kt.parameters import HyperParameter
+from lstune.kt.series import series_windows
 from lstune.kt.tuner import Tuner
 from lstune.kt.tuners import BOHB, SMAC, TPE, BayesianOptimization, GridSearch, Hyperband, RandomSearch
 
@@ -41,6 +42,7 @@ __all__ = [
     "engine",
     "errors",
     "oracles",
+    "series_windows",
     "synchronized",
     "tuners",
 ]

@@ -279,7 +279,9 @@ def _optimizer(keras_model: Any) -> OptimizerConfig:
     optimizer = keras_model.optimizer
     kinds = {"SGD": "sgd", "RMSprop": "rmsprop", "Adam": "adam", "AdamW": "adamw", "Nadam": "nadam"}
     kind = type(optimizer)
-    if kind.__name__ not in kinds or kind is not getattr(keras.optimizers, kind.__name__):
+    # On torch Keras puts a subclass of the same name in an optimizer's place.
+    keras_own = kind.__module__.startswith("keras.src.")
+    if kind.__name__ not in kinds or not keras_own:
         raise Untranslatable(f"the optimizer {kind.__name__}")
     rate = optimizer._learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) or callable(rate):
@@ -389,7 +391,7 @@ def _array(value: Any, what: str) -> F32:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise Untranslatable(f"{what} of type {array.dtype}")
-    return array.astype(np.float32)
+    return np.asarray(array, np.float32)
 
 
 def _targets(y: F32, model: ModelConfig, steps: int) -> tuple[F32, bool]:

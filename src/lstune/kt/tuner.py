@@ -22,8 +22,9 @@ from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
+from lstune.kt.series import SeriesWindows
 from lstune.kt.translate import Untranslatable, translate_fit
-from lstune.kt.trial import Trial, TrialStatus, load_json, save_json
+from lstune.kt.trial import Trial, load_json, save_json
 
 __all__ = ["Tuner", "maybe_distribute"]
 
@@ -122,7 +123,10 @@ class Tuner(BaseTuner):
     def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> Any:
         """Build and train the trial's model, `executions_per_trial` times; returns their histories."""
         callbacks = fit_kwargs.pop("callbacks", None) or []
-        fit_kwargs.pop("engine", None)
+        if fit_args and isinstance(fit_args[0], SeriesWindows):
+            train, validation = fit_args[0].for_trial(trial.hyperparameters)
+            fit_args = (*train, *fit_args[1:])
+            fit_kwargs.setdefault("validation_data", validation)
         if not self._own_fit():
             # Tuned by being named, where Keras Tuner needs a HyperModel.fit for it.
             for name in ("batch_size", "epochs"):
@@ -295,9 +299,10 @@ class Tuner(BaseTuner):
         super().on_trial_end(trial)
         keep = {best.trial_id for best in self.oracle.get_best_trials(max(self.keep_checkpoints, 1))}
         keep |= self._still_needed()
-        for other in self.oracle.trials.values():
-            if other.trial_id not in keep and other.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
-                folder = Path(self.project_dir) / f"trial_{other.trial_id}"
+        # Only what the oracle has taken back: another thread's trial may be trained and not yet scored.
+        for trial_id in self.oracle.end_order:
+            if trial_id not in keep:
+                folder = Path(self.project_dir) / f"trial_{trial_id}"
                 for name in ("checkpoint.npz", "state.npz", "progress.npz", "checkpoint.weights.h5"):
                     (folder / name).unlink(missing_ok=True)
 
