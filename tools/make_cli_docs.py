@@ -33,7 +33,7 @@ def make() -> str:
         parts.append(f"## lstune {name}\n\n{_text(command.help)}\n\n```\nlstune {name} {usage}\n```\n")
         rows = [row for row in map(_row, command.params) if row is not None]
         if rows:
-            parts.append("| | |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+            parts.append("| name | meaning |\n| --- | --- |\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
