@@ -321,3 +321,27 @@ def test_tables_fit_80_columns_whatever_is_in_them():
         index=pd.DatetimeIndex(["2020-01-01 00:15"]),
     )
     assert all(len(line) <= WIDTH for line in forecast_table(frame).splitlines())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_ends_the_search_and_the_run_finishes(file, tmp_path):
+    import signal
+
+    args = ["tune", str(file), "--target", "sales", "--trials", "100000", *TINY, "--set", "units=2..64"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lstune", *args, "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if " trials, " in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=120)
+    assert process.returncode == 0, "".join(seen) + rest
+    assert "Interrupted: finishing with what was found" in rest
+    assert "Verdict" in out
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["interrupted"]
