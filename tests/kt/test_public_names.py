@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 
 import pytest
 
@@ -88,3 +90,10 @@ def test_methods_that_are_new():
     assert all(issubclass(each, kt.Tuner) for each in (kt.TPE, kt.SMAC, kt.BOHB))
     assert sorted(kt.__all__) == sorted(set(kt.__all__))
     assert all(hasattr(kt, name) for name in kt.__all__)
+
+
+def test_importing_the_door_loads_no_keras():
+    """The backend is chosen by whoever imports Keras first; that must not be us."""
+    code = "import sys, lstune.kt; print([m for m in ('keras', 'tensorflow', 'optuna') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
