@@ -15,5 +15,5 @@ print("made of:", run.result["forecaster"]["networks"], "networks and", run.resu
 # --8<-- [end:errors]
 
 # --8<-- [start:next]
-print(run.predict())
+print(run.predict().round(1))
 # --8<-- [end:next]
