@@ -209,6 +209,18 @@ def test_two_trials_at_once_give_what_one_after_the_other_gives(data, tmp_path):
     }
 
 
+def test_early_stopping_and_several_executions(data, tmp_path):
+    stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, restore_best_weights=True)
+    tuner = kt.Hyperband(build, "val_loss", max_epochs=6, directory=tmp_path, seed=0, executions_per_trial=2)
+    search(tuner, data, callbacks=[stop])
+    trials = tuner.oracle.trials.values()
+    assert all(t.status == "COMPLETED" and t.engine == "lstune" for t in trials)
+    # The checkpoint is the better execution's; the score is the mean of both.
+    best = tuner.oracle.get_best_trials(1)[0]
+    model = tuner.get_best_models(1)[0]
+    assert model.evaluate(*data[1], verbose=0)[0] <= best.score * (1 + 1e-4)
+
+
 def test_batch_size_and_epochs_are_tuned_by_being_named(data, tmp_path):
     def build_named(hp):
         hp.Choice("batch_size", [16, 64])
