@@ -80,7 +80,7 @@ def _suspicions(raw: RawRows) -> tuple[str, ...]:
         if count and len(others) and abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12):
             notes.append(
                 f"The value {value:g} occurs {counted(count, 'time')}, far from all others: "
-                f"if it means missing, say so with missing=('{value:g}',)"
+                f"if it means missing, say so: read_series(..., missing=('{value:g}',))"
             )
     return tuple(notes)
 
@@ -127,8 +127,8 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
                 + (f", {int(differ.sum())} with another value of '{raw.target}'" if len(conflicts) else ""),
                 f"{raw.place(example)} at {raw.stamps[example[0]]}: "
                 + ", ".join(f"{value:g}" for value in values[example][:4]),
-                "If the file holds several series, select one (series_id); else say how to join the rows: "
-                "repeats='mean', 'sum', 'first' or 'last'",
+                "If the file holds several series, select one: read_series(..., series_id=...); else say how "
+                "to join the rows: read_series(..., repeats='mean'), or 'sum', 'first', 'last'",
             )
         )
     how = "mean" if rule == "auto" else rule
@@ -192,7 +192,7 @@ def _irregular(raw: RawRows) -> str:
         f"from {steps.min()} to {steps.max()}",
         f"first irregular: {raw.place([int(odd[0]) + 1]) if len(odd) else 'none'} at "
         f"{raw.stamps[int(odd[0]) + 1] if len(odd) else raw.stamps[0]}",
-        "Mend those rows, or give the step to average onto, such as freq='h' or freq='D'",
+        "Mend those rows, or average onto a step: read_series(..., freq='h') or freq='D'",
     )
 
 

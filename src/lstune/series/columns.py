@@ -131,7 +131,7 @@ def _one_series(table: Table, options: ReadOptions) -> Table:
             explain(
                 f"The table holds {len(names)} series; one must be chosen",
                 f"{column}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
-                f"Give series_id, for example series_id='{names[0]}'",
+                f"Choose one: read_series(..., series_id='{names[0]}')",
             )
         )
     wanted = str(options.series_id)
@@ -361,7 +361,8 @@ def _check_numbers(table: Table, column: str, numbers: Numbers) -> None:
                 f"{shown} in {table.where(rows)}",
                 "Name another column, or turn its categories into numbers (one column of 0 and 1 for each)"
                 if mostly
-                else f"Mend those rows, or say that the text means missing: missing=('{texts[0]}',)",
+                else "Mend those rows, or say that the text means missing: "
+                f"read_series(..., missing=('{texts[0]}',))",
             )
         )
     if numbers.infinite:

@@ -151,7 +151,7 @@ def _after_long_gap(
             return cut, (
                 f"A gap of {before} ends {_at(rows, cut)}: it is too long to fill, so only the "
                 f"{len(positions) - cut} rows after it are used and the {cut} rows before it left out "
-                f"(max_gap={gap} would fill it)",
+                f"(read_series(..., max_gap={gap}) would fill it)",
             )
         if options.max_gap is not None or gap > 10 * limit or not options.check:
             if not options.check:
@@ -161,7 +161,8 @@ def _after_long_gap(
                     f"A gap of {before} lies too near the end: only {counted(len(positions) - cut, 'row')} "
                     "after it",
                     f"{rows.place([cut])}, {_at(rows, cut)}",
-                    f"Check that timestamp; cut the file there, or fill the gap with max_gap={gap}",
+                    "Check that timestamp; cut the file there, or fill the gap: "
+                    f"read_series(..., max_gap={gap})",
                 )
             )
         long = long[:-1]  # near the end and not enormous: filling loses less than leaving out all before it
@@ -186,7 +187,7 @@ def _full_grid(
             explain(
                 f"Too many steps have no value of '{rows.target}' to call them gaps",
                 f"{missing} of {count_steps(total, grid.freq)}",
-                "Give a coarser step to average onto, such as freq='D', or a denser column",
+                "Average onto a coarser step, as read_series(..., freq='D'), or name a denser column",
             )
         )
     stamps: Any = None
