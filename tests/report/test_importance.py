@@ -98,3 +98,16 @@ def test_values_are_compared_at_the_rung_that_most_reached():
 def test_too_few_trials_give_nothing():
     assert importances(SPACE, trials(lambda s: s["a"], 9)) is None
     assert importances(SPACE, trials(lambda s: 1.0, 30)) is None
+
+
+def test_effects_show_where_a_parameter_is_best():
+    found = importances(SPACE, trials(lambda s: 10 + 3 * s["a"] - (s["c"] == "x")))
+    effect = dict(found.effects["c"])
+    assert set(effect) == {"x", "y"}
+    # The mean is 11: half a unit each way is 4.5 %.
+    assert effect["x"] == pytest.approx(-0.5 / 11, abs=0.015)
+    assert effect["y"] == pytest.approx(0.5 / 11, abs=0.015)
+    places, heights = zip(*found.effects["a"], strict=True)
+    assert list(places) == sorted(places)
+    assert heights[0] == pytest.approx(-4 / 3 / 11, abs=0.05)
+    assert heights[-1] == pytest.approx(4 / 3 / 11, abs=0.05)

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from lstune.cli.app import app
 from lstune.errors import UserError
 from lstune.report import collect, render, write_report
+from lstune.report.data import Importance
 from lstune.report.figures import figures
 from lstune.report.figures._parts import value_range
-from lstune.report.words import coverage_note, number
+from lstune.report.words import coverage_note, effect_rows, number
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,10 @@ def test_runaway_trials_do_not_squeeze_the_others(run):
     assert value_range(near)[1] > 1.9
     far = replace(near, naive_validation=30.0)
     assert value_range(far)[1] < 2.0
+
+
+def test_best_and_worst_values_are_told(run):
+    found = Importance({"a": 0.6, "b": 0.001}, 50, 9, {"a": [(1, 0.2), (2, -0.1)], "b": [(1, 0.0), (2, 0.0)]})
+    assert effect_rows(replace(collect(run.path), importance=found)) == [
+        ("a", "60 %", "2 (-10.0 %)", "1 (+20.0 %)")
+    ]

@@ -121,11 +121,16 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the variance between trials by parameter, largest first; see `lstune.search.importance`."""
+    """Shares of the variance between trials by parameter, largest first; see `lstune.search.importance`.
+
+    `effects` lists (value, effect): the expected error against the mean, all else averaged out; -0.1 is 10 %
+    less error.
+    """
 
     shares: dict[str, float]
     trials: int
     epochs: int
+    effects: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -377,7 +377,7 @@ def _scales(space: Space | None) -> dict[str, str]:
 
 def _importance(run: Folder) -> Importance | None:
     found = importances(run.space, run.trials) if run.space is not None else None
-    return None if found is None else Importance(found.shares, found.trials, found.epochs)
+    return None if found is None else Importance(found.shares, found.trials, found.epochs, found.effects)
 
 
 def _edges(space: Space | None, best: Mapping[str, Any]) -> list[str]:

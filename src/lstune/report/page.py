@@ -287,6 +287,7 @@ def _mattered(data: ReportData, drawn: dict[str, Any]) -> str:
         items = "".join(f"<li>{escape(text)}</li>" for text in data.edges)
         parts.append(f'<ul class="notes">{items}</ul>')
     parts.append(_plot("importance", drawn, "Importance of each hyperparameter"))
+    parts.append(_effects(data))
     parts.append(
         "<h3>Error by value</h3>"
         '<p class="soft">Validation error against each hyperparameter. Stronger points trained longer; '
@@ -302,6 +303,22 @@ def _mattered(data: ReportData, drawn: dict[str, Any]) -> str:
             f'<div class="wide">{_plot("parallel", drawn, "Settings of all trials", "tall")}</div>'
         )
     return "".join(parts)
+
+
+def _effects(data: ReportData) -> str:
+    rows = words.effect_rows(data)
+    if not rows:
+        return ""
+    lines = "".join(
+        f'<tr><td>{escape(name)}</td><td class="text">{escape(best)}</td>'
+        f'<td class="text">{escape(worst)}</td></tr>'
+        for name, _, best, worst in rows
+    )
+    return (
+        '<div class="wide"><table><thead><tr><th>on average over all else</th><th class="text">best near</th>'
+        f'<th class="text">worst near</th></tr></thead><tbody>{lines}</tbody></table></div>'
+        '<p class="soft">In brackets: the expected error there against the average setting.</p>'
+    )
 
 
 def _small(name: str, drawn: dict[str, Any]) -> str:

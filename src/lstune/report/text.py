@@ -78,8 +78,7 @@ def to_markdown(data: ReportData) -> str:
         blocks += ["## Coming rows", _future(data)]
     blocks += ["## What mattered", words.importance_note(data)]
     if data.importance is not None:
-        shares = data.importance.shares.items()
-        blocks.append(_table(["hyperparameter", "share"], [[n, words.percent(s)] for n, s in shares]))
+        blocks.append(_table(["hyperparameter", "share", "best near", "worst near"], words.effect_rows(data)))
     blocks += [f"- {text}" for text in data.edges]
     if data.residuals is not None:
         blocks += ["## Residuals", words.residual_note(data)]

@@ -12,6 +12,7 @@ from lstune.report.data import ReportData
 __all__ = [
     "coverage_note",
     "duration",
+    "effect_rows",
     "headline",
     "importance_note",
     "mixture",
@@ -76,6 +77,8 @@ def subtitle(data: ReportData) -> str:
 
 # A share of the test tail that far from an interval's nominal one is worth a sentence.
 _FAR = 0.1
+# A smaller share of the differences is not told apart from chance.
+_TELLING = 0.01
 _STEPS = {
     "D": "day",
     "B": "working day",
@@ -147,6 +150,28 @@ def importance_note(data: ReportData) -> str:
     if found.trials < 40:
         text += " With so few trials, take the order as a hint."
     return text
+
+
+def effect_rows(data: ReportData) -> list[tuple[str, str, str, str]]:
+    """Parameter, share, its best value and its worst, with their effects; the telling ones only."""
+    found = data.importance
+    rows = []
+    for name, share in found.shares.items() if found is not None else ():
+        assert found is not None
+        effects = found.effects.get(name, [])
+        if share < _TELLING or len(effects) < 2:
+            continue
+        best, worst = (pick(effects, key=lambda pair: pair[1]) for pick in (min, max))
+        rows.append((name, percent(share), _effect(*best), _effect(*worst)))
+    return rows
+
+
+def _effect(value: Any, effect: float) -> str:
+    return (
+        f"{value:.3g} ({100 * effect:+.1f} %)"
+        if isinstance(value, float)
+        else f"{value} ({100 * effect:+.1f} %)"
+    )
 
 
 def residual_note(data: ReportData) -> str:

@@ -8,7 +8,8 @@ Optuna's evaluator of the same numbers takes seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +26,22 @@ _TREES = 32
 _MOST_TRIALS = 1000
 # A tree has at most about so many leaves: finer ones fit noise and cost time.
 _LEAVES = 48
+# Values at which a parameter's effect is given.
+_GRID = 9
 
 
 @dataclass(frozen=True)
 class Importances:
     """`shares`: each parameter's part of the variance by itself, largest first; what is missing to 1 comes
     from parameters acting together. `trials` were compared after `epochs` epochs (0: each after its last).
+    `effects`: for some values of each parameter, how far the expected value lies above (below) the mean over
+    the whole space, all other parameters averaged out, as a part of that mean.
     """
 
     shares: dict[str, float]
     trials: int
     epochs: int
+    effects: dict[str, list[tuple[Any, float]]] = field(default_factory=dict)
 
 
 def importances(space: Space, trials: Iterable[TrialRecord], *, seed: int = 0) -> Importances | None:
@@ -58,17 +64,37 @@ def importances(space: Space, trials: Iterable[TrialRecord], *, seed: int = 0) -
     if np.ptp(values) <= 0:
         return None
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x696D70]))
-    shares = np.zeros(len(names))
-    counted = 0
+    grids = [_grid(space, name, [trial for trial, _ in found]) for name in names]
+    shares, mean = np.zeros(len(names)), 0.0
+    marginals = [np.zeros(len(grid)) for grid in grids]
     for _ in range(_TREES):
         picked = rng.integers(0, len(values), len(values))
-        part = _main_effects(*_grow(points[picked], values[picked], rng, max(4, 2 * len(values) // _LEAVES)))
-        if part is not None:
-            shares += part
-            counted += 1
-    shares /= max(counted, 1)
+        tree = _grow(points[picked], values[picked], rng, max(4, 2 * len(values) // _LEAVES))
+        shares += _main_effects(*tree) / _TREES
+        mean += float((tree[1] - tree[0]).prod(1) @ tree[2]) / _TREES
+        for axis, grid in enumerate(grids):
+            marginals[axis] += _marginal(*tree, axis, np.array([unit for unit, _ in grid])) / _TREES
     order = np.argsort(-shares, kind="stable")
-    return Importances({names[k]: float(shares[k]) for k in order}, len(found), epochs)
+    effects = {
+        names[k]: [
+            (value, float(m) / abs(mean)) for (_, value), m in zip(grids[k], marginals[k] - mean, strict=True)
+        ]
+        for k in order
+        if mean
+    }
+    return Importances({names[k]: float(shares[k]) for k in order}, len(found), epochs, effects)
+
+
+def _grid(space: Space, name: str, trials: list[TrialRecord]) -> list[tuple[float, Any]]:
+    """Places in [0, 1] with their values: those tried where they are few, else some across the range."""
+    param = space[name]
+    tried = {repr(t.params[name]): t.params[name] for t in trials if name in t.params}
+    if len(tried) <= _GRID and param.size is not None:
+        return sorted(
+            ((float(param.to_unit(value)), value) for value in tried.values()), key=lambda pair: pair[0]
+        )
+    places = [(k + 0.5) / _GRID for k in range(_GRID)]
+    return [(place, param.from_unit(place)) for place in places]
 
 
 def _comparable(trials: list[TrialRecord]) -> tuple[int, list[tuple[TrialRecord, float]]]:
@@ -147,19 +173,23 @@ def _split(points: F64, values: F64, rng: np.random.Generator) -> tuple[int, flo
     return int(axes[best]), float(places[best])
 
 
-def _main_effects(low: F64, high: F64, leaf: F64) -> F64 | None:
-    """Each axis' share of the tree's variance, section 3 of Hutter et al.; None for a constant tree."""
-    sides = high - low  # (M, D)
-    volume = sides.prod(1)
+def _main_effects(low: F64, high: F64, leaf: F64) -> F64:
+    """Each axis' share of the tree's variance (D,), section 3 of Hutter et al.; zeros for a constant tree."""
+    volume = (high - low).prod(1)
     mean = float(volume @ leaf)
     variance = float(volume @ (leaf - mean) ** 2)
+    shares = np.zeros(low.shape[1])
     if variance <= 1e-15:
-        return None
-    shares = np.empty(sides.shape[1])
-    for axis in range(sides.shape[1]):
+        return shares
+    for axis in range(low.shape[1]):
         edges = np.unique(np.concatenate([low[:, axis], high[:, axis]]))
-        middle = 0.5 * (edges[1:] + edges[:-1])
-        inside = (low[:, axis] < middle[:, None]) & (middle[:, None] < high[:, axis])  # (I, M)
-        marginal = inside @ (leaf * volume / sides[:, axis])
+        marginal = _marginal(low, high, leaf, axis, 0.5 * (edges[1:] + edges[:-1]))
         shares[axis] = np.diff(edges) @ (marginal - mean) ** 2 / variance
     return shares
+
+
+def _marginal(low: F64, high: F64, leaf: F64, axis: int, at: F64) -> F64:
+    """The tree's mean (I,) over all other axes with `axis` held at each of `at` (I,)."""
+    sides = high - low
+    inside = (low[:, axis] < at[:, None]) & (at[:, None] <= high[:, axis])  # (I, M)
+    return inside @ (leaf * sides.prod(1) / sides[:, axis])
