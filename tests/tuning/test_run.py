@@ -233,6 +233,21 @@ def test_the_budget_covers_everything(tmp_path):
     assert run.result["seconds"]["search"] > 1
 
 
+def test_finalists_see_every_fold(tmp_path):
+    series = make_series(rows=400)
+    run = lstune.tune(series, trials=4, folds=3, space=TINY, workers=1, out=tmp_path / "run")
+    split = split_series(series, max_lookback=12, folds=3)
+    origins = np.concatenate([scored_origins(series, fold.validation, 1) for fold in split.folds])
+    with np.load(run.path / "predictions.npz") as kept:
+        assert len(kept["validation_forecasts"]) == len(scored_origins(series, split.folds[-1].validation, 1))
+        last = np.abs(
+            kept["validation_forecasts"][:, 0] - series.values[kept["validation_origins"] + 1]
+        ).mean()
+    naive = np.abs(np.diff(series.values)[origins]).mean()
+    assert 0.3 * naive < run.result["validation"]["mae"] < naive
+    assert run.result["validation"]["mae"] != pytest.approx(last)
+
+
 def test_manual_trains_one_setting_to_its_end(tmp_path):
     space = {**TINY, "lookback": 6, "transform": "level", "patience": 0}
     run = lstune.tune(make_series(), method="manual", space=space, out=tmp_path / "run")
@@ -317,6 +332,7 @@ def test_names_and_files(tmp_path):
         ({"budget": "soon"}, UserError),
         ({"seed": -1}, UserError),
         ({"workers": 0}, UserError),
+        ({"folds": 0}, UserError),
         ({"test_fraction": 0.0}, UserError),
         ({"method": "magic"}, UserError),
         ({"space": {"unit": 3}}, SpaceError),

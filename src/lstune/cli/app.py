@@ -85,6 +85,7 @@ BudgetOption = Annotated[
 ]
 TestFraction = Annotated[float, typer.Option(help="Share of the rows kept for the one final test.")]
 ValidationFraction = Annotated[float, typer.Option(help="Share of the rows that settings are compared on.")]
+Folds = Annotated[int, typer.Option(help="Rolling origins that finalists are compared on.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 SpaceFile = Annotated[Path | None, typer.Option(help="TOML or JSON file with changes to the search space.")]
 Set = Annotated[
@@ -121,6 +122,7 @@ def tune(
     budget: BudgetOption = None,
     test_fraction: TestFraction = 0.15,
     validation_fraction: ValidationFraction = 0.15,
+    folds: Folds = 1,
     seed: Seed = 0,
     space: SpaceFile = None,
     set_: Set = None,
@@ -152,6 +154,7 @@ def tune(
         budget=budget,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
+        folds=folds,
         seed=seed,
         space=changed_space(space, set_ or []),
         workers=workers,

@@ -13,7 +13,8 @@ __all__ = ["report"]
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where to write it; into RUN if not given, - prints it.")
+        str | None,
+        typer.Option(metavar="FILE", help="Where to write it; into RUN if not given, - prints it."),
     ] = None,
     format: Annotated[str, typer.Option(help="html, md or json.")] = "html",
 ) -> None:

@@ -42,6 +42,7 @@ __all__ = [
     "finalists",
     "load_candidates",
     "retrain",
+    "try_folds",
     "try_seeds",
 ]
 
@@ -89,8 +90,8 @@ class Mixture:
     actual: F64
 
 
-def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R | None]:
-    """`work` on each item, `workers` at a time; None where it raised."""
+def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, stop: StopFlag) -> list[R | None]:
+    """`work` on each item, `workers` at a time; None where it raised. Ctrl-C sets `stop` and is raised."""
 
     def guarded(item: T) -> R | None:
         try:
@@ -98,10 +99,13 @@ def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int) -> list
         except Exception:  # a network that cannot be had is replaced, not fatal
             return None
 
-    if workers == 1 or len(items) < 2:
-        return [guarded(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(guarded, items))
+        try:
+            return list(pool.map(guarded, items))
+        except KeyboardInterrupt:
+            stop.set()  # else leaving the pool would wait until every training has run to its end
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def finalists(trials: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
@@ -124,7 +128,7 @@ def complete_finalists(objective: Objective, chosen: Sequence[TrialRecord], work
         if trial.state is not TrialState.COMPLETE
         and trial.epochs < objective.recipe(trial.params).train.epochs
     ]
-    in_threads(go_on, unfinished, workers)
+    in_threads(go_on, unfinished, workers, objective.stop)
 
 
 def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers: int) -> list[Candidate]:
@@ -140,7 +144,9 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
         mae = float(np.abs(forecasts - part.actual).mean())
         return Candidate(trial.number, trial.params, state.best_epoch, fitted, forecasts, mae)
 
-    found = [candidate for candidate in in_threads(load, chosen, workers) if candidate is not None]
+    found = [
+        candidate for candidate in in_threads(load, chosen, workers, objective.stop) if candidate is not None
+    ]
     return sorted((c for c in found if np.isfinite(c.mae)), key=lambda c: (c.mae, c.number))
 
 
@@ -166,7 +172,7 @@ def try_seeds(
         return forecast_windows(fitted, part), state.best_epoch
 
     actual = objective.validation_truth()
-    found = dict(zip(tasks, in_threads(again, tasks, workers), strict=True))
+    found = dict(zip(tasks, in_threads(again, tasks, workers, objective.stop), strict=True))
     renewed = []
     for index, candidate in enumerate(candidates):
         more = [made for (i, _), made in found.items() if i == index and made is not None]
@@ -176,6 +182,41 @@ def try_seeds(
         mean = np.mean(forecasts, axis=0)
         mae = float(np.abs(mean - actual).mean())
         renewed.append(replace(candidate, epochs=epochs, forecasts=mean, mae=mae, seed_maes=maes))
+    return sorted(renewed, key=lambda c: (c.mae, c.number))
+
+
+def try_folds(
+    objectives: Sequence[Objective], candidates: Sequence[Candidate], workers: int
+) -> list[Candidate]:
+    """The candidates with their forecasts of earlier folds put before those they have; best first.
+
+    objectives: one for each earlier fold, in the order of time. A candidate that cannot be trained on one of
+    them is left out.
+    """
+    tasks = [(index, fold) for index in range(len(candidates)) for fold in range(len(objectives))]
+
+    def train(task: tuple[int, int]) -> F64 | None:
+        candidate, objective = candidates[task[0]], objectives[task[1]]
+        epochs = objective.recipe(candidate.setting).train.epochs
+        objective.run(Job(candidate.number, candidate.setting, 0, epochs), lambda epoch, value: False)
+        fitted = objective.fitted(candidate.number, candidate.setting)
+        if fitted is None:
+            return None
+        return forecast_windows(fitted, fitted.pipeline.windows(objective.fold.validation))
+
+    made = dict(zip(tasks, in_threads(train, tasks, workers, objectives[0].stop), strict=True))
+    actual = [objective.validation_truth() for objective in objectives]
+    renewed = []
+    for index, candidate in enumerate(candidates):
+        earlier = [made[index, fold] for fold in range(len(objectives))]
+        parts = [part for part in earlier if part is not None]
+        if len(parts) < len(objectives):
+            continue
+        errors = [np.abs(part - truth) for part, truth in zip(parts, actual, strict=True)]
+        last = candidate.mae * candidate.forecasts.size
+        size = candidate.forecasts.size + sum(error.size for error in errors)
+        mae = (last + sum(float(error.sum()) for error in errors)) / size
+        renewed.append(replace(candidate, forecasts=np.concatenate([*parts, candidate.forecasts]), mae=mae))
     return sorted(renewed, key=lambda c: (c.mae, c.number))
 
 
@@ -263,7 +304,7 @@ def retrain(
         return made
 
     networks: list[list[Fitted]] = [[] for _ in mixture.candidates]
-    for (index, _), made in zip(tasks, in_threads(fit, tasks, workers), strict=True):
+    for (index, _), made in zip(tasks, in_threads(fit, tasks, workers, stop), strict=True):
         if made is not None:
             networks[index].append(made)
     members: list[Member] = []
@@ -304,6 +345,7 @@ class Reserve:
     SHARE = 0.35
 
     def __init__(self, split: Split, epochs: int, members: int, workers: int, budget: Budget) -> None:
+        self.folds = len(split.folds)
         self.rows = split.folds[-1].train.stop, split.test.start, split.test.stop
         self.epochs = epochs
         self.members = members
@@ -329,7 +371,7 @@ class Reserve:
         ]
         completing = sum(left_over) / min(self.workers, max(len(left_over), 1))
         seeds = [_epoch_seconds(t) * self._best_epoch(t) for t in finalists(trials, RESEEDED)]
-        seeding = 1.3 * sum(seeds) / self.workers if self.members > 1 else 0.0
+        seeding = 1.3 * self.folds * sum(seeds) / self.workers
         # Early stopping saves a part of completing.
         wanted = 1.3 * self.one_pass(trials) + 0.6 * completing + seeding
         if self.budget.seconds is not None:

@@ -156,6 +156,14 @@ class Objective:
         other.deadline = deadline
         return other
 
+    def on_fold(self, fold: Fold) -> Objective:
+        """The same for another fold, with states of its own and the same deadline."""
+        other = Objective(
+            self.series, fold, horizon=self.horizon, seed=self.seed, states=StateStore(), stop=self.stop
+        )
+        other.deadline = self.deadline
+        return other
+
     def recipe(self, setting: dict[str, Any]) -> Recipe:
         """The setting, resolved for this series."""
         return recipe(setting, self.series.season)
@@ -252,9 +260,13 @@ class Objective:
             status = "early"
         return Outcome(status, value, state.epoch, None, seconds)
 
+    def validation_origins(self) -> npt.NDArray[np.int64]:
+        """The origins (V,) of the forecasts of the fold's validation rows."""
+        return scored_origins(self.series, self.fold.validation, self.horizon)
+
     def validation_truth(self) -> F64:
         """The truth (V, H) on the fold's validation rows."""
-        origins = scored_origins(self.series, self.fold.validation, self.horizon)
+        origins = self.validation_origins()
         return self.series.values[origins[:, None] + np.arange(1, self.horizon + 1)]
 
     def fitted(self, number: int, setting: dict[str, Any]) -> Fitted | None:

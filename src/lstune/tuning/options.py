@@ -27,6 +27,7 @@ class TuneOptions:
     horizon: H, rows forecast at once.  method: a name of `lstune.search.METHODS`.  scheduler: None takes the
     method's own.  trials: most trials, None for no limit.  budget: seconds from start to written result, None
     for no limit (60 s when trials is None too).  test_fraction, validation_fraction: shares of the rows.
+    folds: rolling origins; the search sees the last fold, finalists all.
     workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
     storage: an SQLAlchemy URL for the study, None for a journal file in the run's folder.
     trial_timeout: seconds that one piece of a trial may take.
@@ -39,6 +40,7 @@ class TuneOptions:
     budget: float | None = None
     test_fraction: float = 0.15
     validation_fraction: float = 0.15
+    folds: int = 1
     seed: int = 0
     workers: int | None = None
     ensemble: bool = True
@@ -46,7 +48,7 @@ class TuneOptions:
     trial_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("seed", 0)):
+        for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("folds", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is None and name in ("trials", "workers"):
                 continue

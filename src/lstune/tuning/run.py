@@ -81,6 +81,7 @@ def tune(
     budget: float | str | None = None,
     test_fraction: float = 0.15,
     validation_fraction: float = 0.15,
+    folds: int = 1,
     seed: int = 0,
     space: Space | Mapping[str, Any] | str | Path | None = None,
     workers: int | None = None,
@@ -101,6 +102,7 @@ def tune(
         trials, budget: where the search ends; a budget ("60s", "10m", seconds) covers everything from start
             to written result. 60 s if neither is given.
         test_fraction, validation_fraction: shares of the rows for the test tail and for validation.
+        folds: rolling origins for validation; the search sees the last fold, the finalists all.
         space: changes to the default search space: a mapping of names to values, lists or parameters, or a
             TOML or JSON file of it; a Space is taken as it is.
         workers: trials at once; one for each core if None.
@@ -122,6 +124,7 @@ def tune(
         budget=None if budget is None else parse_duration(budget),
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,
+        folds=folds,
         seed=seed,
         workers=workers,
         ensemble=ensemble,

@@ -50,6 +50,7 @@ from lstune.tuning.finish import (
     finalists,
     load_candidates,
     retrain,
+    try_folds,
     try_seeds,
 )
 from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, write_atomic
@@ -157,13 +158,20 @@ class Work:
         trials = board.close()
         check_any_success(trials)
         left = self.budget.left()
-        objective = objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None)
+        search, objective = (
+            objective,
+            objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None),
+        )
         mixture = self._finalists(objective, trials)
         objective = objective.after_search(None)
         tested, fitted = self._train(objective, trials, reserve, mixture)
         self.progress.stage("Scoring the test tail")
         scored = score_test(tested, self.series, self.split, self.options.seed)
         self._write(folder, trials, searched, mixture, scored, fitted, interrupted)
+        # What may still be promoted, or go on, in a resumed search, and the best; the rest is only weight.
+        best = {trial.number for trial in finalists(trials, CANDIDATES)}
+        open_ends = {trial.number for trial in study.trials if not trial.state.is_final}
+        search.states.keep(best | open_ends)
 
     # ---- before the search ---------------------------------------------------------------------------
 
@@ -188,6 +196,7 @@ class Work:
             self.series,
             test_fraction=options.test_fraction,
             validation_fraction=options.validation_fraction,
+            folds=options.folds,
             max_lookback=longest,
             horizon=options.horizon,
         )
@@ -288,16 +297,20 @@ class Work:
         return interrupted
 
     def _validation_naive(self, objective: Objective) -> float:
-        baselines, actual = self._validation_rows(objective)
+        baselines, actual = self._validation_rows(objective.validation_origins())
         return float(np.abs(baselines["naive"] - actual).mean())
 
-    def _validation_rows(self, objective: Objective) -> tuple[dict[str, Any], Any]:
-        """The baselines that may be mixed in, and the truth, (V, H) each, on the validation rows."""
+    def _validation_rows(self, origins: Any) -> tuple[dict[str, Any], Any]:
+        """The baselines that may be mixed in, and the truth, (V, H) each, after the origins (V,)."""
         horizon, series = self.options.horizon, self.series
-        origins = scored_origins(series, objective.fold.validation, horizon)
         found = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
         mixable = {name: forecast for name, forecast in found.items() if name in MIXABLE}
-        return mixable, objective.validation_truth()
+        return mixable, series.values[origins[:, None] + np.arange(1, horizon + 1)]
+
+    def _all_origins(self) -> Any:
+        """The origins of every fold's validation rows, in the order of time."""
+        horizon = self.options.horizon
+        return np.concatenate([scored_origins(self.series, f.validation, horizon) for f in self.split.folds])
 
     # ---- after the search ----------------------------------------------------------------------------
 
@@ -312,7 +325,12 @@ class Work:
         if self.sampler != "manual":
             best = try_seeds(objective, candidates[:RESEEDED], 1, workers)
             candidates = [*best, *candidates[RESEEDED:]]
-        baselines, actual = self._validation_rows(objective)
+        if len(self.split.folds) > 1:
+            earlier = [objective.on_fold(fold) for fold in self.split.folds[:-1]]
+            candidates = try_folds(earlier, candidates[:RESEEDED], workers)
+            if not candidates:
+                check_any_success([])
+        baselines, actual = self._validation_rows(self._all_origins())
         return choose_mixture(
             candidates,
             baselines,
@@ -328,8 +346,7 @@ class Work:
     ) -> tuple[Forecaster, Forecaster]:
         """The forecaster that meets the test tail and the one for the coming rows."""
         self.progress.stage("Training on more rows")
-        origins = scored_origins(self.series, objective.fold.validation, self.options.horizon)
-        scale = local_scale(self.series.values, origins)
+        scale = local_scale(self.series.values, self._all_origins())
         intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
         repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
@@ -398,11 +415,12 @@ class Work:
             seed_maes=[candidate.seed_maes for candidate in mixture.candidates],
         )
         folder.write_json("result", result)
+        last = self.split.folds[-1]
         write_predictions(
             folder.predictions,
             self.series,
             self.split,
-            mixture.forecasts,
+            mixture.forecasts[-len(scored_origins(self.series, last.validation, self.options.horizon)) :],
             scored.origins,
             scored.forecasts,
             scored.bands,
