@@ -315,9 +315,9 @@ def _effects(data: ReportData) -> str:
         for name, _, best, worst in rows
     )
     return (
-        '<div class="wide"><table><thead><tr><th>on average over all else</th><th class="text">best near</th>'
+        '<div class="wide"><table><thead><tr><th>hyperparameter</th><th class="text">best near</th>'
         f'<th class="text">worst near</th></tr></thead><tbody>{lines}</tbody></table></div>'
-        '<p class="soft">In brackets: the expected error there against the average setting.</p>'
+        '<p class="soft">In brackets: the expected error there against the average setting, all else averaged out.</p>'
     )
 
 
