@@ -164,6 +164,15 @@ def test_nullable_columns_of_a_frame():
     assert np.array_equal(series.values, np.arange(100.0, 139.0))
 
 
+def test_any_index_of_a_frame_that_is_not_a_row_count_is_looked_at():
+    texts = pd.DataFrame({"y": VALUES}, index=DAYS.strftime("%Y-%m-%d"))
+    check(read_series(texts))
+    filtered = pd.DataFrame({"ds": DAYS, "y": VALUES}, index=np.arange(ROWS) * 3 + 20_200_101)
+    check(read_series(filtered))
+    with pytest.raises(DataError, match="Column names must be unique. Received: y"):
+        read_series(pd.DataFrame(np.zeros((30, 2)), columns=["y", "y"]))
+
+
 def test_a_damaged_parquet_file_is_named(tmp_path):
     (tmp_path / "data.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(DataError, match=r"data.parquet is a damaged Parquet file"):

@@ -80,12 +80,16 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
             )
         source = pd.DataFrame({"value": array})
     frame = source
-    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.name is not None:
+    # An index of whole numbers without a name is what filtering leaves behind; others are columns in disguise.
+    if frame.index.name is not None or frame.index.dtype.kind not in "iuf":
         label = str(frame.index.name or "index")
         frame = frame.reset_index(names=label) if label not in frame.columns else frame.reset_index(drop=True)
     if isinstance(frame.columns, pd.MultiIndex):  # as yfinance gives: one ticker on a second level
         frame = frame.set_axis(_flat_names(frame.columns), axis=1)
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    if frame.columns.duplicated().any():
+        twice = ", ".join(dict.fromkeys(frame.columns[frame.columns.duplicated()]))
+        raise DataError(explain("Column names must be unique", twice, "Rename or drop the columns"))
     return Table(frame, name or "series", lambda rows: _places("row", rows, 0))
 
 
