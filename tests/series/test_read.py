@@ -169,7 +169,7 @@ def test_any_index_of_a_frame_that_is_not_a_row_count_is_looked_at():
     check(read_series(texts))
     filtered = pd.DataFrame({"ds": DAYS, "y": VALUES}, index=np.arange(ROWS) * 3 + 20_200_101)
     check(read_series(filtered))
-    with pytest.raises(DataError, match="Column names must be unique. Received: y"):
+    with pytest.raises(DataError, match=r"Column names must be unique. Received: y"):
         read_series(pd.DataFrame(np.zeros((30, 2)), columns=["y", "y"]))
 
 

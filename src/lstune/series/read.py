@@ -80,7 +80,7 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
             )
         source = pd.DataFrame({"value": array})
     frame = source
-    # An index of whole numbers without a name is what filtering leaves behind; others are columns in disguise.
+    # A nameless index of whole numbers is what filtering leaves behind; others are columns in disguise.
     if frame.index.name is not None or frame.index.dtype.kind not in "iuf":
         label = str(frame.index.name or "index")
         frame = frame.reset_index(names=label) if label not in frame.columns else frame.reset_index(drop=True)
