@@ -317,7 +317,8 @@ def _effects(data: ReportData) -> str:
     return (
         '<div class="wide"><table><thead><tr><th>hyperparameter</th><th class="text">best near</th>'
         f'<th class="text">worst near</th></tr></thead><tbody>{lines}</tbody></table></div>'
-        '<p class="soft">In brackets: the expected error there against the average setting, all else averaged out.</p>'
+        '<p class="soft">In brackets: the expected error there against the average setting, all else '
+        "averaged out.</p>"
     )
 
 
