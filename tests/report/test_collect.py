@@ -125,6 +125,9 @@ def test_a_folder_with_the_result_alone_still_makes_a_report(run, tmp_path):
 def test_a_folder_without_a_result_is_refused(tmp_path):
     with pytest.raises(RunError, match="finished run"):
         collect(tmp_path)
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(RunError, match="lstune resume"):
+        collect(tmp_path)
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
         collect(tmp_path)

@@ -79,11 +79,14 @@ def _json(path: Path, needed: bool = False) -> dict[str, Any]:
     except FileNotFoundError:
         if not needed:
             return {}
+        begun = (path.parent / "settings.json").exists()
         raise RunError(
             explain(
                 "A report needs the folder of a finished run, with result.json in it",
                 str(path.parent),
-                "Give the folder that `lstune tune` made",
+                f"Finish it: lstune resume {path.parent}"
+                if begun
+                else "Give the folder that `lstune tune` made",
             )
         ) from None
     except (OSError, ValueError) as error:
