@@ -78,6 +78,7 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
 METHODS: dict[str, tuple[str, str]] = {
     **{name: (name, "asha") for name in SAMPLERS},
     "manual": ("manual", "none"),
+    "auto": ("gp", "asha"),
     "hyperband": ("random", "hyperband"),
     "bohb": ("tpe", "hyperband"),
 }

@@ -53,7 +53,7 @@ def best_rows(
     *,
     fidelity: bool,
     candidates: int = 512,
-    polish: int = 3,
+    polish: int = 2,
 ) -> np.ndarray:
     """Rows (k, D) of settings by falling log EI: random candidates, then local search, then gradient steps.
 
@@ -135,7 +135,7 @@ def _climb(
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, 1.0)] * len(free),
-        options={"maxiter": 20, "maxfun": 25},
+        options={"maxiter": 15, "maxfun": 20},
     )
     out = row.copy()
     out[free] = result.x

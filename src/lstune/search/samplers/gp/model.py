@@ -15,9 +15,8 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
-__all__ = ["Hyper", "Posterior", "fit", "matern", "squared_deltas"]
+__all__ = ["Hyper", "Posterior", "fit", "matern", "matern_with_slope", "squared_deltas"]
 
-_SQRT5 = math.sqrt(5.0)
 # Bounds of theta = (log w_1..D, log scale, log noise): lengthscales 0.02 to 100, noise variance 1e-6 to 1.
 _LOG_W = (-2 * math.log(100.0), -2 * math.log(0.02))
 _LOG_SCALE = (-4.0, 4.0)
@@ -55,26 +54,36 @@ def squared_deltas(a: np.ndarray, b: np.ndarray, categorical: np.ndarray) -> np.
 def squared_distance(
     a: np.ndarray, b: np.ndarray, weights: np.ndarray, categorical: np.ndarray
 ) -> np.ndarray:
-    """Weighted squared distances, (len(a), len(b)); numeric columns through one matrix product."""
-    root = np.sqrt(weights)
-    numeric = ~categorical
-    x, y = a[:, numeric] * root[numeric], b[:, numeric] * root[numeric]
-    out = (-2.0 * x) @ y.T
-    out += np.einsum("ij,ij->i", x, x)[:, None]
-    out += np.einsum("ij,ij->i", y, y)[None, :]
-    np.maximum(out, 0.0, out=out)
+    """Weighted squared distances, (len(a), len(b)), through one matrix product; categories one-hot."""
+    x, y = (
+        [a[:, ~categorical] * np.sqrt(weights[~categorical])],
+        [b[:, ~categorical] * np.sqrt(weights[~categorical])],
+    )
     for d in np.flatnonzero(categorical):
-        out += weights[d] * (np.abs(a[:, d][:, None] - b[:, d][None, :]) > 0.5)
-    return out
+        codes = np.arange(max(a[:, d].max(initial=0.0), b[:, d].max(initial=0.0)) + 1.0)
+        height = math.sqrt(0.5 * weights[d])  # two one-hot rows that differ are sqrt 2 apart
+        x.append(height * (a[:, d][:, None] == codes))
+        y.append(height * (b[:, d][:, None] == codes))
+    left, right = np.hstack(x), np.hstack(y)
+    out = (-2.0 * left) @ right.T
+    out += np.einsum("ij,ij->i", left, left)[:, None]
+    out += np.einsum("ij,ij->i", right, right)[None, :]
+    return np.maximum(out, 0.0, out=out)
 
 
-def matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matern-5/2 of squared distances, and its derivative by the squared distance.
+def matern(squared: np.ndarray) -> np.ndarray:
+    """Matern-5/2: (1 + s + s**2/3) exp(-s), s = sqrt(5 r2) (Rasmussen & Williams, eq. 4.17)."""
+    s = np.sqrt(5.0 * squared)
+    decay = np.exp(-s)
+    s += 1.0
+    s += (5.0 / 3.0) * squared
+    s *= decay
+    return s
 
-    k = (1 + s + s**2/3) exp(-s) with s = sqrt(5 r2) (Rasmussen & Williams 2006, eq. 4.17); dk/dr2 = -5/6 (1
-    + s) exp(-s).
-    """
-    s = _SQRT5 * np.sqrt(squared)
+
+def matern_with_slope(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, and its derivative by the squared distance, -5/6 (1 + s) exp(-s)."""
+    s = np.sqrt(5.0 * squared)
     decay = np.exp(-s)
     slope = (-5.0 / 6.0) * (1.0 + s) * decay
     s += 1.0 + (5.0 / 3.0) * squared
@@ -120,7 +129,7 @@ def negative_log_posterior(
     """Minus the log of marginal likelihood times prior, and its gradient (Rasmussen & Williams, eq. 5.9)."""
     n = len(values)
     weights, scale, noise = np.exp(theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
-    kernel, slope = matern(np.tensordot(weights, deltas, axes=1))
+    kernel, slope = matern_with_slope(np.tensordot(weights, deltas, axes=1))
     covariance = scale * kernel
     covariance[np.diag_indices(n)] += noise + 1e-9
     factor, info = lapack.dpotrf(covariance, lower=1, clean=1)
@@ -189,7 +198,7 @@ class Posterior:
         self.categorical = categorical
         n = len(rows)
         self.rows = rows if pending is None or not len(pending) else np.vstack([rows, pending])
-        covariance = hyper.scale * matern(self._squared(self.rows, self.rows))[0]
+        covariance = hyper.scale * matern(self._squared(self.rows, self.rows))
         covariance[np.diag_indices(len(self.rows))] += hyper.noise + 1e-9
         self._factor = _robust_cholesky(covariance)
         self._alpha = cho_solve((self._factor[:n, :n], True), values, check_finite=False)
@@ -203,11 +212,11 @@ class Posterior:
 
     def mean(self, queries: np.ndarray) -> np.ndarray:
         """The mean at rows (m, D), (m,)."""
-        return self.hyper.scale * (matern(self._squared(queries, self.rows))[0] @ self._alpha)
+        return self.hyper.scale * (matern(self._squared(queries, self.rows)) @ self._alpha)
 
     def predict(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance (without noise) at rows (m, D), each (m,)."""
-        cross = self.hyper.scale * matern(self._squared(queries, self.rows))[0]  # (m, n)
+        cross = self.hyper.scale * matern(self._squared(queries, self.rows))  # (m, n)
         half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)  # (n, m)
         variance = self.hyper.scale - np.einsum("ij,ij->j", half, half)
         return cross @ self._alpha, np.maximum(variance, 1e-12)
@@ -218,7 +227,7 @@ class Posterior:
         if self.categorical.any():
             differs = np.abs(difference[:, self.categorical]) > 0.5
             difference[:, self.categorical] = differs
-        kernel, slope = matern((difference * difference) @ self.hyper.weights)
+        kernel, slope = matern_with_slope((difference * difference) @ self.hyper.weights)
         kernel = self.hyper.scale * kernel
         jacobian = (2.0 * self.hyper.scale * slope)[:, None] * difference * self.hyper.weights  # (n, D)
         jacobian[:, self.categorical] = 0.0

@@ -21,6 +21,7 @@ __all__ = ["GpSampler", "flatten_tail"]
 
 _MEMO = "gp"
 _LARGE = 3.0
+_ELITE = 128
 
 
 class GpSampler(Sampler):
@@ -73,7 +74,9 @@ class GpSampler(Sampler):
         posterior = Posterior(hyper, rows[keep], values[keep], categorical, pending)
         # The best value is that of the model at settings tried, at full epochs: the noise of a lucky one is
         # left out.
-        elite = np.unique(rows[:, : len(encoding.names)], axis=0)
+        # Of many settings only those with the lowest values are looked at.
+        lowest = np.argsort(values, kind="stable")[:_ELITE]
+        elite = np.unique(rows[lowest, : len(encoding.names)], axis=0)
         means = posterior.mean(np.hstack([elite, np.ones((len(elite), 1))]) if fidelity else elite)
         order = np.argsort(means, kind="stable")[:8]
         ranked = best_rows(
