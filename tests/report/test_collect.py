@@ -7,7 +7,7 @@ import pytest
 
 from lstune.errors import RunError
 from lstune.report import collect
-from lstune.report.gather import _command, _edges
+from lstune.report.gather import _asked, _command, _edges
 from lstune.search import Float, Int, Space
 
 
@@ -184,3 +184,10 @@ def test_the_bands_are_those_whose_coverage_is_told(undated):
             low <= y <= high for low, y, high in zip(band.low, data.forecasts.actual, band.high, strict=True)
         ]
         assert np.mean(inside) == pytest.approx(data.coverage[f"{band.level:g}"], abs=0.011)
+
+
+def test_a_password_stays_out_of_reports():
+    asked = _asked(
+        {"options": {"storage": "postgresql://me:se/c@ret@host/db", "seed": 1}, "reading": {"target": "y"}}
+    )
+    assert asked == {"storage": "postgresql://me:***@host/db", "seed": 1, "target": "y"}

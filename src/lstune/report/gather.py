@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ def collect(folder: str | Path) -> ReportData:
         mixture=dict(result.get("forecaster", {})),
         counts=dict(result["trials"]),
         seconds=dict(result["seconds"]),
-        settings={**run.settings.get("options", {}), **_given(run.settings.get("reading", {}))},
+        settings=_asked(run.settings),
         fingerprint=about.get("fingerprint", ""),
         versions=dict(run.settings.get("versions") or {"lstune": run.settings.get("lstune", "")}),
         command=_command(run.settings),
@@ -417,6 +418,14 @@ def _wider(param: Int | Float, value: Any) -> str | None:
 
 def _plain(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options and columns as they were asked for, without a database's password."""
+    found = {**settings.get("options", {}), **_given(settings.get("reading", {}))}
+    if isinstance(found.get("storage"), str):
+        found["storage"] = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", found["storage"])
+    return found
 
 
 def _given(reading: Mapping[str, Any]) -> dict[str, Any]:
