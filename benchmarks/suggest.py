@@ -26,6 +26,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="words that a method's name must hold one of")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    here = str(Path(__file__).parent)
+    sys.path[:] = [
+        place for place in sys.path if place != here
+    ]  # keras_tuner.py beside this file is not the package
     print("processor ms a suggestion, median (max)".ljust(24 + 22 * len(arguments.sizes)))
     print("after trials".ljust(24) + "".join(f"{n:>22}" for n in arguments.sizes), flush=True)
     for name, start in METHODS.items():

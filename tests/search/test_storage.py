@@ -104,6 +104,23 @@ def test_running_trials_are_given_again_only_to_their_owner(place):
         dispose(one._store)
 
 
+def test_the_work_of_a_dead_process_can_be_taken_over(place):
+    study = make(open_storage(place, shared=True))
+    drive(study, bowl, jobs=3)
+    lost = study.ask()
+    joined = Study.load(open_storage(place, shared=True), resume=False)
+    joined.take_over(lost.number)
+    assert not joined.exhausted
+    assert joined.ask() == lost
+    drive(joined, bowl)
+    assert not joined.exhausted  # still under way
+    joined.tell(lost.number, 0.5)
+    drive(joined, bowl)
+    assert joined.exhausted
+    for one in (study, joined):
+        dispose(one._store)
+
+
 def test_enqueued_settings_survive(place):
     storage = open_storage(place)
     study = make(storage)

@@ -237,6 +237,11 @@ class Study:
         if self._store is not None:
             self._store.write_spec(self.spec)
 
+    def take_over(self, number: int) -> None:
+        """Let `ask` give the running trial `number` out again, here: its worker in another process is known dead."""
+        if self._running(number).number not in self._to_resume:
+            self._to_resume.append(number)
+
     # ---- what is known ---------------------------------------------------------------------------
 
     @property
