@@ -12,6 +12,8 @@ do not change it much. Rows whose package is missing are left out.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -232,7 +234,8 @@ def main() -> None:
         row = name.ljust(24)
         for count in arguments.sizes:
             try:
-                median, worst = measure(start, count, arguments.repeats, arguments.limit)
+                with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner shows its progress
+                    median, worst = measure(start, count, arguments.repeats, arguments.limit)
             except ImportError as error:
                 print(f"{name}: left out, {error}", file=sys.stderr)
                 break

@@ -238,7 +238,7 @@ class Study:
             self._store.write_spec(self.spec)
 
     def take_over(self, number: int) -> None:
-        """Let `ask` give the running trial `number` out again, here: its worker in another process is known dead."""
+        # ---- what is known -----------------------------------------------------------------------------
         if self._running(number).number not in self._to_resume:
             self._to_resume.append(number)
 
