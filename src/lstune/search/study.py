@@ -238,7 +238,7 @@ class Study:
             self._store.write_spec(self.spec)
 
     def take_over(self, number: int) -> None:
-        # ---- what is known -----------------------------------------------------------------------------
+        """Let `ask` give the running trial `number` out again, here: its worker elsewhere is known dead."""
         if self._running(number).number not in self._to_resume:
             self._to_resume.append(number)
 
