@@ -6,8 +6,7 @@
 
 Every method sees the same random settings and values, and then suggests and is told in turn. The table
 gives the median (and mean) processor time of one suggestion in milliseconds on one core: other programs on
-the machine change it little. (SMAC's facade fits its forest only for every eighth suggestion: there the
-mean counts.) Rows whose package is missing are left out.
+the machine change it little. Rows whose package is missing are left out.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ import numpy as np
 from lstune.search import Choice, Float, Int, Space, TrialRecord, TrialState
 from lstune.search.convert import to_distributions
 from lstune.search.samplers import Context, make_sampler
-from lstune.search.samplers.smac import to_configspace
 from lstune.search.space import sample_setting
 
 SPACE = Space(
@@ -161,33 +159,6 @@ def keras_tuner_bayesian(count: int) -> Suggest:
     return suggest
 
 
-def smac_facade(count: int) -> Suggest:
-    """SMAC3 as its facade sets it up."""
-    from smac import HyperparameterOptimizationFacade, Scenario
-    from smac.runhistory.dataclasses import TrialInfo, TrialValue
-
-    space = to_configspace(SPACE)
-    scenario = Scenario(
-        space,
-        deterministic=True,
-        n_trials=10**6,
-        output_directory=tempfile.mkdtemp(prefix="lstune-suggest-"),
-        seed=1,
-    )
-    facade = HyperparameterOptimizationFacade(
-        scenario, lambda config, seed=0: 0.0, logging_level=False, overwrite=True
-    )
-    values = np.random.default_rng(1).random(count)
-    for config, value in zip(space.sample_configuration(count), values, strict=True):
-        facade.tell(TrialInfo(config, seed=0), TrialValue(cost=float(value)), save=False)
-
-    def suggest() -> Callable[[float], None]:
-        info = facade.ask()
-        return lambda value: facade.tell(info, TrialValue(cost=value), save=False)
-
-    return suggest
-
-
 METHODS: dict[str, Callable[[int], Suggest]] = {
     "lstune gp": ours("gp"),
     "lstune tpe (Optuna)": ours("tpe"),
@@ -196,7 +167,6 @@ METHODS: dict[str, Callable[[int], Suggest]] = {
     "lstune random": ours("random"),
     "Optuna GPSampler": optuna_gp,
     "Keras Tuner Bayesian": keras_tuner_bayesian,
-    "SMAC3 facade": smac_facade,
 }
 
 
