@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
+    from lstune.search.journal import JournalFile
+
 __all__ = ["Store", "open_storage"]
 
 _KEY = "lstune"
@@ -49,7 +51,7 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
         torn = torn_bytes(path) if path.exists() else 0
         backend = JournalFile(path)
         with quiet():
-            return Store(JournalStorage(backend), study, text, bool(shared), backend.batch, torn)
+            return Store(JournalStorage(backend), study, text, bool(shared), backend, torn)
     if text.startswith("postgres://"):  # the form that hosting services give out; SQLAlchemy wants the other
         text = text.replace("postgres://", "postgresql://", 1)
     with quiet():
@@ -100,7 +102,7 @@ class Store:
         study_name: str,
         url: str,
         shared: bool,
-        batch: Any = None,
+        journal: JournalFile | None = None,
         torn: int = 0,
     ) -> None:
         self.optuna_storage = storage
@@ -108,8 +110,9 @@ class Store:
         self.url = url
         self.shared = shared
         self.torn = torn
-        self._batch = batch or _no_batch
-        self._kind = "journal" if batch is not None else "database"
+        self._journal = journal
+        self._batch = _no_batch if journal is None else journal.batch
+        self._kind = "database" if journal is None else "journal"
         self._study_id: int | None = None
         self._ids: dict[int, int] = {}
         self._seen: dict[int, TrialRecord] = {}
@@ -157,6 +160,10 @@ class Store:
         """Keep a record: a new trial, or news of one."""
         storage, study_id = self.optuna_storage, self._study_id
         assert study_id is not None
+        if self._journal is not None:
+            # What was given out but not told is suggested again after a power cut, and is the same: no need
+            # to wait for the disk.
+            self._journal.durable = record.state is not TrialState.RUNNING
         if record.number not in self._ids:
             trial_id = storage.create_new_trial(study_id, self._template(record))
             number = storage.get_trial_number_from_id(trial_id)
