@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -117,6 +118,9 @@ def keras_tuner_replay(kind: str) -> Callable[[Curve, int], Spending]:
     """Keras Tuner's oracle; its Hyperband goes on from a promoted trial's epochs, as its tuner does."""
 
     def replay(curve: Curve, seed: int) -> Spending:
+        # keras_tuner.py beside this file is not the package.
+        here = str(Path(__file__).parent)
+        sys.path[:] = [place for place in sys.path if place != here]
         import keras_tuner as kt
 
         hp = kt.HyperParameters()

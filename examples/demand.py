@@ -6,9 +6,9 @@ import pandas as pd
 
 rng = np.random.default_rng(0)
 hours = pd.date_range("2023-01-01", periods=24 * 7 * 26, freq="h")
-hour, weekday = hours.hour.to_numpy(), hours.dayofweek.to_numpy()
+hour, weekday = hours.hour.to_numpy(), hours.day_of_week.to_numpy()
 
-season = 12 - 9 * np.cos(2 * np.pi * (hours.dayofyear - 20) / 365)
+season = 12 - 9 * np.cos(2 * np.pi * (hours.day_of_year - 20) / 365)
 weather = np.repeat(np.cumsum(rng.normal(0, 1.2, len(hours) // 24)), 24)
 temperature = (
     season + 0.3 * weather + 4 * np.sin(2 * np.pi * (hour - 9) / 24) + rng.normal(0, 0.5, len(hours))
