@@ -95,7 +95,7 @@ def test_trials_csv(tmp_path):
     folder.write_trials(trials, ("units", "lookback"))
     rows = folder.trials.read_text().splitlines()
     assert rows == [
-        "trial,state,validation_mae,epochs,seconds,reason,units,lookback",
+        "trial,state,validation_mae,epochs_trained,seconds,reason,units,lookback",
         "0,complete,0.30000000000000004,6,1.235,,3,",
         '1,diverged,,1,,"bad, ""very""",,7',
     ]

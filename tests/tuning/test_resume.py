@@ -19,7 +19,7 @@ from lstune.tuning.resume import resume
 from .conftest import TINY, make_series
 
 SPACE = {**TINY, "units": [3, 4, 5, 6, 7], "epochs": 18}
-COMPARED = ["trial", "state", "validation_mae", "epochs", "lookback", "transform", "units"]
+COMPARED = ["trial", "state", "validation_mae", "epochs_trained", "lookback", "transform", "units"]
 
 
 class PressAfter(Progress):

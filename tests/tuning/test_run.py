@@ -220,7 +220,7 @@ def test_the_test_tail_decides_nothing(tmp_path):
         assert runs[0].result[key] == runs[1].result[key]
     shares = [[entry["share"] for entry in each.result["forecaster"]["settings"]] for each in runs]
     assert shares[0] == shares[1]
-    columns = ["trial", "state", "validation_mae", "epochs"]
+    columns = ["trial", "state", "validation_mae", "epochs_trained"]
     pd.testing.assert_frame_equal(runs[0].trials[columns], runs[1].trials[columns])
 
 

@@ -169,7 +169,7 @@ def _from_row(row: dict[str, str], settings: dict[str, Any]) -> TrialRecord:
         params=params,
         state=TrialState(row["state"]),
         value=float(row["validation_mae"]) if row["validation_mae"] else None,
-        epochs=int(row["epochs"] or 0),
+        epochs=int(row["epochs_trained"] or 0),
         reason=row["reason"] or None,
     )
 

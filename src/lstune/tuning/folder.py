@@ -144,7 +144,7 @@ _FILES = {
     "predictions": "predictions.npz",
     "report": "report.html",
 }
-_COLUMNS = ("trial", "state", "validation_mae", "epochs", "seconds", "reason")
+_COLUMNS = ("trial", "state", "validation_mae", "epochs_trained", "seconds", "reason")
 
 
 def _cells(trial: Any, names: Sequence[str]) -> list[Any]:
