@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED, kernel
-from lstune.engine.simd import WIDTH, pointer, shared_function, store
+from lstune.engine.simd import WIDTH, pointer, shared_function, spread, store
 
 __all__ = ["dropout_multipliers", "mix"]
 
@@ -43,13 +43,6 @@ def _everywhere(value: int) -> ir.Constant:
     return ir.Constant(_LANES, [value] * WIDTH)
 
 
-def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    vector = ir.VectorType(scalar.type, WIDTH)
-    undefined = ir.Constant(vector, ir.Undefined)
-    single = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(single, undefined, _everywhere(0))
-
-
 def _emit_hash(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     for shift, factor in zip((16, 15), _FACTORS, strict=True):
         x = builder.mul(builder.xor(x, builder.lshr(x, _everywhere(shift))), _everywhere(factor))
@@ -65,8 +58,8 @@ def _emit_draw(module: ir.Module) -> ir.Function:
     if builder is None:
         return function
     out, count, low, high, limit, scale = function.args
-    keys = [_spread(builder, word) for word in (low, high, limit)]
-    kept = _spread(builder, scale)
+    keys = [spread(builder, word) for word in (low, high, limit)]
+    kept = spread(builder, scale)
     dropped = ir.Constant(kept.type, [0.0] * WIDTH)
     before = builder.block
     loop, after = (builder.append_basic_block(name) for name in ("draw", "draw.end"))

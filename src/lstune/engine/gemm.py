@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED, kernel
-from lstune.engine.simd import TILE_ROWS, WIDTH, emit_cases, load, pointer, shared_function, store
+from lstune.engine.simd import TILE_ROWS, WIDTH, emit_cases, load, pointer, shared_function, spread, store
 
 __all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
 
@@ -47,8 +47,6 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> 
     fma = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{WIDTH}f32"
     )
-    spread = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    undefined = ir.Constant(vector, ir.Undefined)
     a_offsets = [builder.mul(place["a_row"], _number(r)) for r in range(rows)]
 
     entry = builder.block
@@ -62,8 +60,7 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> 
     results = []
     for r in range(rows):
         scalar = builder.load(builder.gep(a_now, [a_offsets[r]]), typ=_F32)
-        single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        left = builder.shuffle_vector(single, undefined, spread)
+        left = spread(builder, scalar)
         results.append([builder.call(fma, [left, right[v], sums[r][v]]) for v in range(2)])
     following = builder.add(index, _number(1))
     for phi, first, later in (

@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "pointer",
     "shared_function",
+    "spread",
     "store",
     "where",
 ]
@@ -139,6 +140,15 @@ def store(builder: ir.IRBuilder, value: ir.Value, address: ir.Value) -> None:
     """Store a scalar or a vector at an address aligned to a float."""
     kind = value.type
     builder.store(value, builder.bitcast(address, kind.as_pointer()), align=4)
+
+
+def spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
+    """A vector with `scalar` in each of WIDTH lanes."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, WIDTH), ir.Undefined)
+    single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(
+        single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    )
 
 
 Body = Callable[..., "tuple[Any, ...]"]
