@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -322,7 +323,14 @@ def test_diverged_and_crashed_trials_fail_and_are_counted(data, tmp_path):
 def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):
     arguments = {"max_trials": 1, "directory": tmp_path, "seed": 0}
     tuner = kt.RandomSearch(build, "val_loss", **arguments)
-    search(tuner, data, epochs=40, budget="0.05s")
+
+    def build_while_time_runs_out(hp):
+        # However fast the machine is, the budget is gone when training begins.
+        tuner.deadline = time.monotonic()
+        return build(hp)
+
+    tuner.hypermodel.build = build_while_time_runs_out
+    search(tuner, data, epochs=40, budget="1h")
     folder = tmp_path / "untitled_project" / "trial_0"
     assert [t.status for t in tuner.oracle.trials.values()] == ["RUNNING"]
     assert (folder / "progress.npz").exists()
