@@ -1,0 +1,74 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "BudgetOption",
+    "Data",
+    "Ensemble",
+    "Features",
+    "Folds",
+    "Horizon",
+    "Json",
+    "Method",
+    "Out",
+    "Scheduler",
+    "Seed",
+    "Set",
+    "SpaceFile",
+    "Storage",
+    "Target",
+    "TestFraction",
+    "Timestamp",
+    "TrialTimeout",
+    "Trials",
+    "ValidationFraction",
+    "Workers",
+]
+
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A CSV or Parquet file, or the name of a shipped dataset.")
+]
+Target = Annotated[str | None, typer.Option(help="Column to forecast; found out if there is one.")]
+Timestamp = Annotated[str | None, typer.Option(help="Time column; found out if not given.")]
+Features = Annotated[str, typer.Option(help='Further input columns: "a,b", or "all".')]
+Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
+Method = Annotated[str, typer.Option(help="How to search: tpe, random, grid, manual and others.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="How epochs are given out: asha, median, none; by default the method's.")
+]
+Trials = Annotated[int | None, typer.Option(help="Most settings to try.")]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Time from start to written result: 60s, 10m, 2h. 60s if neither this nor --trials is given."
+    ),
+]
+TestFraction = Annotated[float, typer.Option(help="Share of the rows kept for the one final test.")]
+ValidationFraction = Annotated[float, typer.Option(help="Share of the rows that settings are compared on.")]
+Folds = Annotated[int, typer.Option(help="Rolling origins that finalists are compared on.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+SpaceFile = Annotated[Path | None, typer.Option(help="TOML or JSON file with changes to the search space.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Fix or change a hyperparameter: units=32, units=16..64, loss=mae,mse. Repeatable.",
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Trials at once; one for each core if not given.")]
+Ensemble = Annotated[bool, typer.Option(help="Mix the best settings (and the naive forecast), or take one.")]
+Storage = Annotated[
+    str | None, typer.Option(help="Database URL for the study; a file in the run's folder if not given.")
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(help="Longest time for a trial between rungs; longer ones count as failed.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder for the run; runs/NAME-DATE-TIME if not given.")]
+Json = Annotated[bool, typer.Option("--json", help="Print result.json on stdout and nothing else.")]
