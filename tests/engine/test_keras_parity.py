@@ -25,7 +25,7 @@ from lstune.engine import (
     train,
 )
 from lstune.engine.keras_format import from_keras_model, to_keras_model
-from lstune.engine.reference import loss_value
+from lstune.engine.reference import LSTMMasks, loss_and_gradient, loss_value
 
 keras = pytest.importorskip("keras")
 
@@ -101,3 +101,40 @@ def test_training_equals_keras(layers, settings, rng):
     forecast = predict(model, weights, Windows.from_arrays(vx))
     np.testing.assert_allclose(forecast, twin.predict(vx, verbose=0), rtol=0, atol=3e-6)
     assert theirs["val_loss"][-1] == pytest.approx(loss_value(model, config, weights, vx, vy), rel=1e-5)
+
+
+def multipliers(rng, rate, shape):
+    return ((rng.random(shape) >= rate) / (1.0 - rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize("recurrent", [0.0, 0.3], ids=["inputs alone", "recurrent too"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one way", "two ways"])
+def test_dropout_masks_as_keras_uses_them(recurrent, bidirectional, rng):
+    """Equal masks put into Keras' cells and the twin: one step of gradient descent moves both alike.
+
+    Which masks there are is Keras' own doing: one for all gates without recurrent dropout, else four.
+    """
+    lstm = LSTM(5, dropout=0.4, recurrent_dropout=recurrent, bidirectional=bidirectional)
+    model = ModelConfig(C, (lstm, Dense(H)))
+    config = TrainConfig(**optimizer("sgd", 1.0))
+    x = rng.normal(size=(8, L, C)).astype(np.float32)
+    y = rng.normal(size=(8, H)).astype(np.float32)
+    start = init_state(model, config, seed=3).weights
+    twin = to_keras_model(model, start, config=config, lookback=L)
+    layer = twin.layers[0]
+    masks = []
+    for half in (layer.forward_layer, layer.backward_layer) if bidirectional else (layer,):
+        drawn = half.cell._create_dropout_mask(np.ones((8, C), np.float32), 0.4)
+        gates = (len(drawn),) if isinstance(drawn, list) else ()
+        assert gates == ((4,) if recurrent else ())
+        inputs = multipliers(rng, 0.4, (*gates, 8, C))
+        hidden = multipliers(rng, recurrent, (4, 8, 5)) if recurrent else None
+        masks.append(LSTMMasks(inputs, hidden))
+        given = {0.4: list(inputs) if gates else inputs, recurrent or None: list(hidden) if gates else None}
+        half.cell._create_dropout_mask = lambda _, rate, given=given: given[rate]
+    loss, gradient = loss_and_gradient(
+        model, config, start, x, y, [masks if bidirectional else masks[0], None]
+    )
+    assert twin.train_on_batch(x, y) == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(from_keras_model(twin)[1], start - gradient, rtol=0, atol=2e-6)
+    assert np.abs(gradient).max() > 0.01

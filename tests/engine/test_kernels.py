@@ -143,26 +143,33 @@ def test_every_step_supervision(burn_in, target_steps, rng):
     check_batch(model, rng, supervision="every", burn_in=burn_in, target_steps=target_steps)
 
 
-def engine_masks(model, seed, batch, steps):
-    """The multipliers that the engine draws for the first batch, as the twin takes them."""
+def engine_masks(model, seed, batch, steps, step=0):
+    """The multipliers that the engine draws for the batch of number `step`, as the twin takes them."""
 
     def multipliers(rate, shape, index, part=0):
         values = np.empty(int(np.prod(shape)), np.float32)
-        draw_multipliers(values, rate, np.uint64(batch_key(np.uint64(seed), 0, index, part)))
+        draw_multipliers(values, rate, np.uint64(batch_key(np.uint64(seed), step, index, part)))
         return values.reshape(shape)
 
-    masks, sequence = [], True
+    def of_lstm(layer, width, index):
+        # As Keras: a mask for each gate, of the inputs too, once there is recurrent dropout.
+        inputs, gates = None, (4,) if layer.recurrent_dropout else ()
+        if layer.dropout:
+            inputs = multipliers(layer.dropout, (*gates, batch, width), index)
+        if not layer.recurrent_dropout:
+            return LSTMMasks(inputs, None)
+        shape = (4, batch, table[index, HIDDEN])
+        return LSTMMasks(inputs, multipliers(layer.recurrent_dropout, shape, index, 1)[..., : layer.units])
+
+    masks, sequence, index = [], True, 0
     table = Network(model, steps, batch).table
-    for index, (layer, width) in enumerate(zip(model.layers, input_widths(model), strict=True)):
-        if isinstance(layer, LSTM):
-            inputs = recurrent = None
-            if layer.dropout:
-                inputs = multipliers(layer.dropout, (batch, width), index)
-            if layer.recurrent_dropout:
-                shape = (batch, table[index, HIDDEN])
-                recurrent = multipliers(layer.recurrent_dropout, shape, index, 1)[:, : layer.units]
-            masks.append(LSTMMasks(inputs, recurrent))
-            sequence = layer.return_sequences
+    for layer, width in zip(model.layers, input_widths(model), strict=True):
+        if isinstance(layer, LSTM) and layer.bidirectional:
+            masks.append([of_lstm(layer, width, index), of_lstm(layer, width, index + 1)])
+            # The third row merges the two.
+            index += 2
+        elif isinstance(layer, LSTM):
+            masks.append(of_lstm(layer, width, index))
         elif isinstance(layer, Dropout):
             if sequence:
                 values = multipliers(layer.rate, (steps, batch, table[index, IN_STEP]), index)
@@ -171,6 +178,8 @@ def engine_masks(model, seed, batch, steps):
                 masks.append(multipliers(layer.rate, (batch, table[index, IN_STEP]), index)[:, :width])
         else:
             masks.append(None)
+        sequence = layer.return_sequences if isinstance(layer, LSTM) else sequence
+        index += 1
     return masks
 
 
@@ -180,6 +189,18 @@ DROPOUTS = {
     "first": (Dropout(0.4), LSTM(9)),
     "inputs": (LSTM(9, dropout=0.4, return_sequences=True), LSTM(5, dropout=0.3)),
     "recurrent": (LSTM(9, recurrent_dropout=0.4, return_sequences=True), LSTM(5, recurrent_dropout=0.4)),
+    "recurrent, without bias": (LSTM(16, recurrent_dropout=0.4, use_bias=False), Dense(2)),
+    "recurrent, wide": (
+        Dense(17, "tanh"),
+        LSTM(33, "relu", dropout=0.3, recurrent_dropout=0.2, return_sequences=True),
+        LSTM(40, recurrent_dropout=0.2),
+        Dense(2),
+    ),
+    "in two directions": (
+        LSTM(9, dropout=0.2, recurrent_dropout=0.3, bidirectional=True, return_sequences=True),
+        LSTM(5, dropout=0.2, recurrent_dropout=0.3, bidirectional=True),
+        Dropout(0.4),
+    ),
     "after dense": (Dense(7, "tanh"), Dropout(0.4), LSTM(5), Dense(6), Dropout(0.4), Dense(2), Dropout(0.4)),
     "all": (
         LSTM(9, dropout=0.4, recurrent_dropout=0.3, return_sequences=True),
@@ -199,6 +220,22 @@ def test_dropout(layers, rng):
     check_batch(model, rng, batch=batch, steps=steps, seed=seed, masks=masks)
 
 
+def test_training_with_a_mask_for_each_gate(rng):
+    """Epochs of full and partial batches, with an evaluation, which drops nothing, after each."""
+    layers = (
+        LSTM(19, dropout=0.3, recurrent_dropout=0.4, return_sequences=True),
+        LSTM(7, recurrent_dropout=0.2),
+        Dense(2),
+    )
+    model, seed, steps = ModelConfig(3, layers), 5, 4
+    config = TrainConfig(epochs=3, batch_size=8, optimizer=OptimizerConfig("sgd", 0.1, momentum=0.5))
+
+    def masks(epoch, number):
+        return engine_masks(model, seed, 8 if number < 2 else 6, steps, step=3 * epoch + number)
+
+    check_training(model, config, rng, steps=steps, seed=seed, masks=masks)
+
+
 @pytest.mark.skipif(JIT_DISABLED, reason="a million draws take minutes in plain Python")
 def test_dropout_multipliers_drop_at_their_rate_and_keep_the_mean():
     """A million draws: the standard deviation of the share is below 5e-4, so 3e-3 fails once in 10^9."""
@@ -214,7 +251,9 @@ def test_dropout_multipliers_drop_at_their_rate_and_keep_the_mean():
         assert both == pytest.approx((rate**2, rate**2), abs=3e-3)
 
 
-def check_training(model, config, rng, *, windows=22, steps=5, target_steps=None, rtol=1e-4):
+def check_training(
+    model, config, rng, *, windows=22, steps=5, target_steps=None, rtol=1e-4, seed=0, masks=None
+):
     x, y, weights = draw(rng, model, windows, steps, target_steps)
     vx, vy, _ = draw(rng, model, 9, steps, target_steps)
     orders = [rng.permutation(windows) for _ in range(config.epochs)]
@@ -223,11 +262,11 @@ def check_training(model, config, rng, *, windows=22, steps=5, target_steps=None
         config,
         Windows.from_arrays(x, y),
         validation=Windows.from_arrays(vx, vy),
-        state=_state(model, config, weights),
+        state=_state(model, config, weights, seed),
         order=lambda epoch: orders[epoch],
     )
     history, last = train_reference(
-        model, config, weights, x, y, order=lambda epoch: orders[epoch], validation=(vx, vy)
+        model, config, weights, x, y, lambda epoch: orders[epoch], masks, validation=(vx, vy)
     )
     assert np.abs(last - weights).max() > 0.01
     assert result.state.step == config.epochs * -(-windows // config.batch_size)

@@ -59,8 +59,8 @@ class LSTM:
     """A long short-term memory layer (Hochreiter & Schmidhuber 1997), gate order i, f, c, o as in Keras.
 
     `dropout` masks the inputs and `recurrent_dropout` the previous hidden state; each mask is drawn once for
-    a batch and used at every step and by all gates (Gal & Ghahramani 2016, tied weights). So does Keras 3
-    while `recurrent_dropout` is 0; above, it draws a mask for each gate, for the inputs too.
+    a batch and used at every step. As in Keras 3, all gates share the inputs' mask while `recurrent_dropout`
+    is 0 (Gal & Ghahramani 2016, tied weights); above, each gate has its own, of the inputs too (untied).
     With `bidirectional` a second LSTM of the same settings reads the window from its end, and the two outputs
     are concatenated, 2U wide (Schuster & Paliwal 1997; Keras' Bidirectional with merge_mode="concat").
     """

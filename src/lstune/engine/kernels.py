@@ -12,6 +12,7 @@ import numpy as np
 from lstune.engine._jit import kernel
 from lstune.engine.cell import activate, activation_slope, cell_backward, cell_forward
 from lstune.engine.dropout import dropout_multipliers, mix
+from lstune.engine.gate_masks import gatewise_backward, gatewise_forward
 from lstune.engine.gemm import PANEL, gemm, pack, pack_transposed
 from lstune.engine.network import (
     ACTIVATION,
@@ -24,12 +25,13 @@ from lstune.engine.network import (
     D_IN_ADDS,
     D_IN_AT,
     D_OUT_AT,
+    DEPTH,
     DEPTH_IN,
     GATES_AT,
     GRADIENT_AT,
+    GRADIENT_DEPTH,
     HAS_BIAS,
     HIDDEN,
-    HIDDEN_MASK_AT,
     IN_AT,
     IN_MASK_AT,
     IN_SEQUENCE,
@@ -58,32 +60,7 @@ from lstune.engine.network import (
     ZERO_AT,
 )
 from lstune.engine.simd import WIDTH
-
-# Rows of a block in the products (see gemm): enough to keep an accumulator busy, few enough that the block's
-# two operands share a 32 KiB cache. The weight gradient's left operand is read down its columns, hence less.
-_DEPTH = 256
-_GRADIENT_DEPTH = 128
-
-
-@kernel
-def _multiply(ws, at, factors_at, count):
-    values, factors = ws[at : at + count], ws[factors_at : factors_at + count]
-    for i in range(count):
-        values[i] *= factors[i]
-
-
-@kernel
-def _copy(ws, to, source, count):
-    target, given = ws[to : to + count], ws[source : source + count]
-    for i in range(count):
-        target[i] = given[i]
-
-
-@kernel
-def _add(ws, to, source, count):
-    target, given = ws[to : to + count], ws[source : source + count]
-    for i in range(count):
-        target[i] += given[i]
+from lstune.engine.spans import add, copy, multiply
 
 
 @kernel
@@ -150,16 +127,13 @@ def _lstm_rows(ws, p, rates, steps, b, training, key):
     masked = training and rates[RATE] > 0.0
     if masked:
         dropout_multipliers(ws[p[IN_MASK_AT] : p[IN_MASK_AT] + b * width], rates[RATE], mix(key, 0))
-    if training and rates[RECURRENT_RATE] > 0.0:
-        at = p[HIDDEN_MASK_AT]
-        dropout_multipliers(ws[at : at + b * hidden], rates[RECURRENT_RATE], mix(key, 1))
     for t in range(steps):
         for j in range(b):
             row = p[ROWS_AT] + (t * b + j) * row_step
             read = steps - 1 - t if p[REVERSED] else t
-            _copy(ws, row + hidden, p[IN_AT] + (read * b + j) * in_step, width)
+            copy(ws, row + hidden, p[IN_AT] + (read * b + j) * in_step, width)
             if masked:
-                _multiply(ws, row + hidden, p[IN_MASK_AT] + j * width, width)
+                multiply(ws, row + hidden, p[IN_MASK_AT] + j * width, width)
             if p[HAS_BIAS]:
                 ws[row + hidden + width] = 1.0
     for j in range(b):
@@ -173,7 +147,6 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):
     """All steps of an LSTM layer; gates, cells and outputs stay in the workspace for the backward pass."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
     panel = steps * b * PANEL + LINE
-    masked = training and rates[RECURRENT_RATE] > 0.0
     _lstm_pack(ws, p, theta, training)
     _lstm_rows(ws, p, rates, steps, b, training, key)
     # A panel of up to 320 rows still leaves room for the rows that pass by it.
@@ -194,8 +167,6 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):
                 ws, p[ACTIVATION], blocks, panel, gates + j * PANEL,
                 cell, cell + b * hidden, p[SQUASHED_AT] + row * hidden, p[OUT_AT] + row * hidden, h_next,
             )  # fmt: skip
-            if masked:
-                _multiply(ws, h_next, p[HIDDEN_MASK_AT] + j * hidden, hidden)
 
 
 @kernel
@@ -226,25 +197,22 @@ def lstm_backward(ws, p, rates, gradient, steps, b):
             gemm(
                 b, (columns + PANEL - 1) // PANEL, 4 * hidden, ws, p[D_HIDDEN_AT], d_step, PANEL,
                 ws, p[D_GATES_AT], 4 * hidden, 1,
-                ws, p[TRANSPOSED_AT], PANEL, 4 * hidden * PANEL, _DEPTH, 0,
+                ws, p[TRANSPOSED_AT], PANEL, 4 * hidden * PANEL, DEPTH, 0,
             )  # fmt: skip
-        if rates[RECURRENT_RATE] > 0.0:
-            for j in range(b):
-                _multiply(ws, p[D_HIDDEN_AT] + j * d_step, p[HIDDEN_MASK_AT] + j * hidden, hidden)
         if passes_on:
             read = steps - 1 - t if p[REVERSED] else t
             for j in range(b):
                 source = p[D_HIDDEN_AT] + j * d_step + hidden
                 if rates[RATE] > 0.0:
-                    _multiply(ws, source, p[IN_MASK_AT] + j * width, width)
+                    multiply(ws, source, p[IN_MASK_AT] + j * width, width)
                 to = p[D_IN_AT] + (read * b + j) * p[IN_STEP]
                 if p[D_IN_ADDS]:
-                    _add(ws, to, source, width)
+                    add(ws, to, source, width)
                 else:
-                    _copy(ws, to, source, width)
+                    copy(ws, to, source, width)
     gemm(
         depth, 2 * blocks, steps * b, ws, p[GRADIENT_AT], PANEL, depth * PANEL,
-        ws, p[ROWS_AT], 1, row_step, ws, p[GATES_AT], PANEL, panel, _GRADIENT_DEPTH, 0,
+        ws, p[ROWS_AT], 1, row_step, ws, p[GATES_AT], PANEL, panel, GRADIENT_DEPTH, 0,
     )  # fmt: skip
     _lstm_unpack_gradient(ws, p, gradient)
 
@@ -271,7 +239,7 @@ def dense_forward(ws, p, theta, rows):
         pack(width, units, theta, at, units, ws, p[PACKED_AT])
         gemm(
             rows, out_step // PANEL, width, ws, out_at, out_step, PANEL,
-            ws, p[IN_AT], p[IN_STEP], 1, ws, p[PACKED_AT], PANEL, width * PANEL, _DEPTH, 0,
+            ws, p[IN_AT], p[IN_STEP], 1, ws, p[PACKED_AT], PANEL, width * PANEL, DEPTH, 0,
         )  # fmt: skip
     if p[HAS_BIAS]:
         bias = theta[at + width * units : at + width * units + units]
@@ -324,7 +292,7 @@ def dense_backward(ws, p, theta, gradient, rows):
     panels = out_step // PANEL
     gemm(
         width, panels, rows, ws, p[GRADIENT_AT], PANEL, width * PANEL,
-        ws, p[IN_AT], 1, p[IN_STEP], ws, d_out, out_step, PANEL, _GRADIENT_DEPTH, 0,
+        ws, p[IN_AT], 1, p[IN_STEP], ws, d_out, out_step, PANEL, GRADIENT_DEPTH, 0,
     )  # fmt: skip
     for i in range(width):
         for o in range(units):
@@ -334,10 +302,10 @@ def dense_backward(ws, p, theta, gradient, rows):
         pack_transposed(units, width, theta, at, units, ws, p[TRANSPOSED_AT])
         gemm(
             rows, step // PANEL, units, ws, p[D_HIDDEN_AT], step, PANEL,
-            ws, d_out, out_step, 1, ws, p[TRANSPOSED_AT], PANEL, units * PANEL, _DEPTH, 0,
+            ws, d_out, out_step, 1, ws, p[TRANSPOSED_AT], PANEL, units * PANEL, DEPTH, 0,
         )  # fmt: skip
         for r in range(rows):
-            _copy(ws, p[D_IN_AT] + r * p[IN_STEP], p[D_HIDDEN_AT] + r * step, width)
+            copy(ws, p[D_IN_AT] + r * p[IN_STEP], p[D_HIDDEN_AT] + r * step, width)
 
 
 @kernel
@@ -346,9 +314,9 @@ def dropout_forward(ws, p, rates, rows, training, key):
     count = rows * p[IN_STEP]
     if training and rates[RATE] > 0.0:
         dropout_multipliers(ws[p[OUT_AT] : p[OUT_AT] + count], rates[RATE], mix(key, 0))
-        _multiply(ws, p[OUT_AT], p[IN_AT], count)
+        multiply(ws, p[OUT_AT], p[IN_AT], count)
     else:
-        _copy(ws, p[OUT_AT], p[IN_AT], count)
+        copy(ws, p[OUT_AT], p[IN_AT], count)
 
 
 @kernel
@@ -359,9 +327,9 @@ def dropout_backward(ws, p, rates, rows, key):
     count = rows * p[IN_STEP]
     if rates[RATE] > 0.0:
         dropout_multipliers(ws[p[D_IN_AT] : p[D_IN_AT] + count], rates[RATE], mix(key, 0))
-        _multiply(ws, p[D_IN_AT], p[D_OUT_AT], count)
+        multiply(ws, p[D_IN_AT], p[D_OUT_AT], count)
     else:
-        _copy(ws, p[D_IN_AT], p[D_OUT_AT], count)
+        copy(ws, p[D_IN_AT], p[D_OUT_AT], count)
 
 
 @kernel
@@ -378,11 +346,11 @@ def _merge(ws, table, index, steps, b, backwards):
                 row = (t * b + j) * merged[OUT_STEP] + part * units
                 if backwards:
                     to = p[D_OUT_AT] + (source_step * b + j) * p[OUT_STEP]
-                    _copy(ws, to, merged[D_OUT_AT] + row, units)
+                    copy(ws, to, merged[D_OUT_AT] + row, units)
                 else:
                     last = 0 if sequence else (steps - 1) * b
                     source = p[OUT_AT] + (source_step * b + last + j) * p[OUT_STEP]
-                    _copy(ws, merged[OUT_AT] + row, source, units)
+                    copy(ws, merged[OUT_AT] + row, source, units)
 
 
 @kernel
@@ -393,7 +361,10 @@ def forward(ws, table, rates, theta, steps, b, training, key):
         rows = (steps if p[IN_SEQUENCE] else 1) * b
         layer_key = mix(key, index)
         if p[KIND] == KIND_LSTM:
-            lstm_forward(ws, p, rates[index], theta, steps, b, training, layer_key)
+            if training and rates[index, RECURRENT_RATE] > 0.0:
+                gatewise_forward(ws, p, rates[index], theta, steps, b, layer_key)
+            else:
+                lstm_forward(ws, p, rates[index], theta, steps, b, training, layer_key)
             one_way = not p[D_IN_ADDS] and not p[REVERSED]
             if one_way and index + 1 < len(table) and not p[OUT_SEQUENCE]:
                 table[index + 1, IN_AT] = p[OUT_AT] + (steps - 1) * b * p[HIDDEN]
@@ -412,7 +383,10 @@ def backward(ws, table, rates, theta, gradient, steps, b, key):
         p = table[index]
         rows = (steps if p[IN_SEQUENCE] else 1) * b
         if p[KIND] == KIND_LSTM:
-            lstm_backward(ws, p, rates[index], gradient, steps, b)
+            if rates[index, RECURRENT_RATE] > 0.0:
+                gatewise_backward(ws, p, rates[index], gradient, steps, b)
+            else:
+                lstm_backward(ws, p, rates[index], gradient, steps, b)
         elif p[KIND] == KIND_MERGE:
             _merge(ws, table, index, steps, b, True)
         elif p[KIND] == KIND_DENSE:

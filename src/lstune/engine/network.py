@@ -49,13 +49,17 @@ from lstune.engine.weights import input_widths, parameter_count, variables
     PACKED_AT,  # LSTM and Dense: weights in panels
     TRANSPOSED_AT,  # LSTM and Dense: transposed weights in panels
     GRADIENT_AT,  # LSTM and Dense: weight gradient in panels
-    IN_MASK_AT,  # LSTM: dropout multipliers of the inputs, (b, IN_WIDTH)
-    HIDDEN_MASK_AT,  # LSTM: dropout multipliers of the hidden state, (b, HIDDEN)
+    IN_MASK_AT,  # LSTM: dropout multipliers of the inputs, (b, IN_WIDTH), or (4, b, IN_WIDTH) one by gate
     ZERO_AT,  # a row of zeros, as long as any layer needs
     REVERSED,  # LSTM: 1 if it reads the window from its end
     D_IN_ADDS,  # LSTM: 1 if the input's gradient is added to what stands there
+    # LSTM with recurrent dropout (see gate_masks), without meaning elsewhere:
+    HIDDEN_MASK_AT,  # dropout multipliers of the hidden state, (4, b, HIDDEN)
+    GATE_PACKED_AT,  # each gate's weights in panels
+    SCRATCH_AT,  # one row's gates, (4 * HIDDEN)
+    PRODUCT_AT,  # one gate's share of what goes to D_HIDDEN_AT
     FIELDS,
-) = range(35)
+) = range(38)
 
 # A bidirectional LSTM takes three rows: its two directions, the second reversed, and one that merges them.
 KIND_LSTM, KIND_DENSE, KIND_DROPOUT, KIND_MERGE = range(4)
@@ -67,6 +71,11 @@ RATE, RECURRENT_RATE = range(2)
 NARROW = 4
 
 LINE = 16  # floats in a cache line
+
+# Rows of a block in the products (see gemm): enough to keep an accumulator busy, few enough that the block's
+# two operands share a 32 KiB cache. The weight gradient's left operand is read down its columns, hence less.
+DEPTH = 256
+GRADIENT_DEPTH = 128
 
 
 class Network:
@@ -163,14 +172,18 @@ class Network:
         depth = hidden + width + int(layer.use_bias)
         row_step = (depth + WIDTH - 1) // WIDTH * WIDTH
         d_hidden_step = padded(hidden + width)
+        # Masks of its own make a gate's rows, weights and gradients its own too, in whole panels.
+        gatewise = layer.recurrent_dropout > 0
+        masks = 4 if gatewise else 1
+        gates = 4 * (padded(hidden) if gatewise else hidden)
         code = ACTIVATIONS.index(layer.activation) * len(RECURRENT_ACTIVATIONS)
         row[[KIND, UNITS, OUT_STEP]] = KIND_LSTM, layer.units, hidden
         row[OUT_SEQUENCE] = int(layer.return_sequences)
         row[ACTIVATION] = code + RECURRENT_ACTIVATIONS.index(layer.recurrent_activation)
         row[[HAS_BIAS, BLOCKS, HIDDEN]] = int(layer.use_bias), blocks, hidden
         row[[DEPTH_IN, ROW_STEP, D_HIDDEN_STEP]] = depth, row_step, d_hidden_step
-        row[ROWS_AT] = self._take((rows + batch) * row_step)
-        row[GATES_AT] = self._take(2 * blocks * panel_size(rows))
+        row[ROWS_AT] = self._take(masks * (rows + batch) * row_step)
+        row[GATES_AT] = self._take(gates // PANEL * panel_size(rows))
         row[CELL_AT] = self._take((rows + batch) * hidden)
         row[SQUASHED_AT] = self._take(rows * hidden)
         # Kept for every step even if only the last goes on: the same kernel serves both.
@@ -181,9 +194,13 @@ class Network:
         row[D_GATES_AT] = self._take(batch * 4 * hidden)
         row[PACKED_AT] = self._take(depth * 4 * hidden)
         row[TRANSPOSED_AT] = self._take(4 * hidden * d_hidden_step)
-        row[GRADIENT_AT] = self._take(depth * 4 * hidden)
-        row[IN_MASK_AT] = self._take(batch * width)
-        row[HIDDEN_MASK_AT] = self._take(batch * hidden)
+        row[GRADIENT_AT] = self._take(depth * gates)
+        row[IN_MASK_AT] = self._take(masks * batch * width)
+        if gatewise:
+            row[HIDDEN_MASK_AT] = self._take(masks * batch * hidden)
+            row[GATE_PACKED_AT] = self._take(depth * gates)
+            row[SCRATCH_AT] = self._take(4 * hidden)
+            row[PRODUCT_AT] = self._take(batch * d_hidden_step)
 
     def _lay_out_dense(self, row: Any, layer: Dense) -> None:
         width, step = int(row[IN_WIDTH]), padded(layer.units)
