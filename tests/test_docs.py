@@ -99,6 +99,14 @@ def test_every_hyperparameter_is_explained():
         assert f"`{name}`" in text, f"docs/hyperparameters.md lacks {name}"
 
 
+def test_every_option_of_reading_is_explained():
+    from lstune.series import READ_OPTIONS
+
+    text = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    for name in READ_OPTIONS:
+        assert f"| `{name}` |" in text, f"docs/reading.md lacks {name}"
+
+
 def test_every_method_is_explained():
     from lstune.search import METHODS, SCHEDULERS
 

@@ -153,11 +153,11 @@ def test_the_command_tells_what_was_asked():
             "loss": {"type": "choice", "options": ["mae", "mse"]},
         },
         "options": {"horizon": 24, "method": "tpe", "budget": 90.0, "seed": 3, "ensemble": False},
-        "reading": {"target": "y", "features": ["a", "b"]},
+        "reading": {"target": "y", "features": ["a", "b"], "header": False, "missing": ["?", "x y"]},
     }
     assert _command(settings) == (
-        "lstune tune 'my data.csv' --target y --features a,b --horizon 24 --method tpe --budget 90s --seed 3 "
-        "--no-ensemble --set units=8..16:log --set loss=mae,mse"
+        "lstune tune 'my data.csv' --target y --features a,b --read header=no --read 'missing=?,x y' "
+        "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log --set loss=mae,mse"
     )
     assert _command({**settings, "changed": None}) is None
     assert _command({**settings, "series": {}}) is None

@@ -23,6 +23,7 @@ from lstune.cli.options import (
     Method,
     Out,
     Scheduler,
+    Read,
     Seed,
     Set,
     SpaceFile,
@@ -96,6 +97,7 @@ def tune(
     timestamp: Timestamp = None,
     features: Features = "",
     horizon: Horizon = 1,
+    read: Read = None,
     method: Method = "tpe",
     scheduler: Scheduler = None,
     trials: Trials = None,
@@ -121,6 +123,7 @@ def tune(
     from lstune.cli.display import make_progress
     from lstune.tuning.overrides import changed_space
     from lstune.tuning.run import tune as tune_series
+    from lstune.series import parse_reading
 
     run = tune_series(
         data,
@@ -129,6 +132,7 @@ def tune(
         features=features,
         horizon=horizon,
         method=method,
+        reading=parse_reading(read or []),
         scheduler=scheduler,
         trials=trials,
         budget=budget,

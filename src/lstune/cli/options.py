@@ -18,6 +18,7 @@ __all__ = [
     "Method",
     "Out",
     "Scheduler",
+    "Read",
     "Seed",
     "Set",
     "SpaceFile",
@@ -38,6 +39,15 @@ Target = Annotated[str | None, typer.Option(help="Column to forecast; found out 
 Timestamp = Annotated[str | None, typer.Option(help="Time column; found out if not given.")]
 Features = Annotated[str, typer.Option(help='Further input columns: "a,b", or "all".')]
 Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="NAME=VALUE",
+        help="How to read the file: freq=h, missing=?, max_gap=48, series_id=a, "
+        "repeats=sum, decimal=, and others. Repeatable.",
+    ),
+]
 Method = Annotated[str, typer.Option(help="How to search: tpe, random, grid, manual and others.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="How epochs are given out: asha, median, none; by default the method's.")

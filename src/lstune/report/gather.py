@@ -28,6 +28,7 @@ from lstune.search import Float, Int, Space, TrialRecord
 from lstune.search.importance import importances
 from lstune.search.params import param_to_dict
 from lstune.search.schedulers import rung_epochs
+from lstune.series import READ_OPTIONS, format_reading
 
 __all__ = ["collect"]
 
@@ -429,7 +430,7 @@ def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _given(reading: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in reading.items() if value}
+    return {key: value for key, value in reading.items() if value not in (None, "", [], ())}
 
 
 _OPTIONS = {
@@ -453,9 +454,12 @@ def _command(settings: Mapping[str, Any]) -> str | None:
     if source is None or changed is None:
         return None
     parts = ["lstune", "tune", shlex.quote(str(source))]
-    for name, value in _given(settings.get("reading", {})).items():
-        text = value if isinstance(value, str) else ",".join(map(str, value))
-        parts.append(f"--{name} {shlex.quote(text)}")
+    reading = _given(settings.get("reading", {}))
+    for name, value in reading.items():
+        if name not in READ_OPTIONS:
+            text = value if isinstance(value, str) else ",".join(map(str, value))
+            parts.append(f"--{name} {shlex.quote(text)}")
+    parts += [f"--read {shlex.quote(text)}" for text in format_reading(reading)]
     options = settings.get("options", {})
     for name, default in _OPTIONS.items():
         value = options.get(name, default)

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import UserError, explain
+from lstune.series.reading import REPEATS
 
-__all__ = ["REPEATS", "CleanOptions", "RawRows", "counted"]
+__all__ = ["CleanOptions", "RawRows", "counted"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-REPEATS = ("auto", "mean", "sum", "first", "last", "error")
 
 
 def counted(count: int, noun: str) -> str:

@@ -80,7 +80,8 @@ def _suspicions(raw: RawRows) -> tuple[str, ...]:
         if count and len(others) and abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12):
             notes.append(
                 f"The value {value:g} occurs {counted(count, 'time')}, far from all others: "
-                f"if it means missing, say so: read_series(..., missing=('{value:g}',))"
+                f"if it means missing, say so: read_series(..., missing=('{value:g}',)), "
+                f"on the command line --read missing={value:g}"
             )
     return tuple(notes)
 
@@ -128,7 +129,8 @@ def _merge_repeats(raw: RawRows, rule: str) -> RawRows:
                 f"{raw.place(example)} at {raw.stamps[example[0]]}: "
                 + ", ".join(f"{value:g}" for value in values[example][:4]),
                 "If the file holds several series, select one: read_series(..., series_id=...); else say how "
-                "to join the rows: read_series(..., repeats='mean'), or 'sum', 'first', 'last'",
+                "to join the rows: read_series(..., repeats='mean'), or 'sum', 'first', 'last'; on the "
+                "command line --read series_id=NAME, --read repeats=mean",
             )
         )
     how = "mean" if rule == "auto" else rule
@@ -192,7 +194,8 @@ def _irregular(raw: RawRows) -> str:
         f"from {steps.min()} to {steps.max()}",
         f"first irregular: {raw.place([int(odd[0]) + 1]) if len(odd) else 'none'} at "
         f"{raw.stamps[int(odd[0]) + 1] if len(odd) else raw.stamps[0]}",
-        "Mend those rows, or average onto a step: read_series(..., freq='h') or freq='D'",
+        "Mend those rows, or average onto a step: read_series(..., freq='h') or freq='D'; on the command "
+        "line --read freq=h",
     )
 
 

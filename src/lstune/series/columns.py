@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lstune.errors import DataError, explain
+from lstune.errors import DataError, UserError, explain
 from lstune.series._numbers import Numbers, parse_numbers
 from lstune.series._rows import RawRows
 from lstune.series._times import Times, looks_like_time, parse_times
@@ -49,6 +49,12 @@ class ReadOptions:
     decimal: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise UserError(explain("delimiter must be one character", self.delimiter))
+        if self.decimal not in (None, ".", ","):
+            raise UserError(explain('decimal must be "." or ","', self.decimal))
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,8 @@ def _one_series(table: Table, options: ReadOptions) -> Table:
             explain(
                 f"The table holds {len(names)} series; one must be chosen",
                 f"{column}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
-                f"Choose one: read_series(..., series_id='{names[0]}')",
+                f"Choose one: read_series(..., series_id='{names[0]}'); "
+                f"on the command line --read series_id={names[0]}",
             )
         )
     wanted = str(options.series_id)
@@ -362,7 +369,7 @@ def _check_numbers(table: Table, column: str, numbers: Numbers) -> None:
                 "Name another column, or turn its categories into numbers (one column of 0 and 1 for each)"
                 if mostly
                 else "Mend those rows, or say that the text means missing: "
-                f"read_series(..., missing=('{texts[0]}',))",
+                f"read_series(..., missing=('{texts[0]}',)); on the command line --read missing={texts[0]}",
             )
         )
     if numbers.infinite:

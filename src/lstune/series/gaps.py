@@ -151,7 +151,7 @@ def _after_long_gap(
             return cut, (
                 f"A gap of {before} ends {_at(rows, cut)}: it is too long to fill, so only the "
                 f"{len(positions) - cut} rows after it are used and the {cut} rows before it left out "
-                f"(read_series(..., max_gap={gap}) would fill it)",
+                f"(read_series(..., max_gap={gap}), on the command line --read max_gap={gap}, would fill it)",
             )
         if options.max_gap is not None or gap > 10 * limit or not options.check:
             if not options.check:
@@ -162,7 +162,7 @@ def _after_long_gap(
                     "after it",
                     f"{rows.place([cut])}, {_at(rows, cut)}",
                     "Check that timestamp; cut the file there, or fill the gap: "
-                    f"read_series(..., max_gap={gap})",
+                    f"read_series(..., max_gap={gap}); on the command line --read max_gap={gap}",
                 )
             )
         long = long[:-1]  # near the end and not enormous: filling loses less than leaving out all before it
@@ -187,7 +187,8 @@ def _full_grid(
             explain(
                 f"Too many steps have no value of '{rows.target}' to call them gaps",
                 f"{missing} of {count_steps(total, grid.freq)}",
-                "Average onto a coarser step, as read_series(..., freq='D'), or name a denser column",
+                "Average onto a coarser step, as read_series(..., freq='D') or --read freq=D, or name a "
+                "denser column",
             )
         )
     stamps: Any = None

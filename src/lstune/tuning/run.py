@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lstune.errors import UserError, explain
 from lstune.forecaster import Forecaster, load_forecaster
 from lstune.search import Space
-from lstune.series import Series, read_series
+from lstune.series import Series, format_reading, read_series
 from lstune.tuning.clock import parse_duration
 from lstune.tuning.folder import RunFolder, default_folder
 from lstune.tuning.options import TuneOptions
@@ -74,6 +74,7 @@ def tune(
     target: str | None = None,
     timestamp: str | None = None,
     features: Sequence[str] | str = (),
+    reading: Mapping[str, Any] | None = None,
     horizon: int = 1,
     method: str = "tpe",
     scheduler: str | None = None,
@@ -96,7 +97,8 @@ def tune(
 
     Arguments:
         data: path (CSV, Parquet), DataFrame, pandas Series, array, Series, or the name of a shipped dataset.
-        target, timestamp, features: columns, as `read_series` takes them.
+        target, timestamp, features: columns, as `read_series` takes them; reading: its other options
+            ({"freq": "h", "missing": ["?"]}), which newer rows for the forecaster are read with too.
         horizon: rows forecast at once.
         method: sampler and scheduler by one name ("tpe", "random", ...); `scheduler` replaces the latter.
         trials, budget: where the search ends; a budget ("60s", "10m", seconds) covers everything from start
@@ -133,11 +135,11 @@ def tune(
     )
     shown = progress or Silent()
     try:
-        reading = {"target": target, "timestamp": timestamp, "features": features}
-        series = open_series(data, **reading)
+        columns = {"target": target, "timestamp": timestamp, "features": features, **(reading or {})}
+        series = open_series(data, **columns)
         folder = RunFolder(out if out is not None else default_folder(series.name))
         source = str(data) if isinstance(data, (str, Path)) else None
-        Work(series, options, space, reading, shown, began, source).run(folder)
+        Work(series, options, space, columns, shown, began, source).run(folder)
         return load(folder.path)
     finally:
         shown.close()
@@ -149,7 +151,11 @@ def open_series(data: Any, **reading: Any) -> Series:
         from lstune import datasets
 
         if data in datasets.list_datasets():
-            chosen = {key: value for key, value in reading.items() if value}
+    if isinstance(data, Series) and (given := format_reading(reading)):
+        raise UserError(
+            explain("A Series is read already", ", ".join(given), "Give these options to read_series")
+        )
+            chosen = {key: value for key, value in reading.items() if value not in (None, "", ())}
             return datasets.load(data, **chosen)
         if "/" not in data and "." not in data:
             raise UserError(
