@@ -191,10 +191,10 @@ class Own(keras.Model):
 REFUSED = {
     "GRU": (lambda: sequential(layers.GRU(3), layers.Dense(1)), {}, "GRU"),
     "own class": (lambda: Own(), {}, "compiled|class of its own"),
-    "recurrent dropout": (
-        lambda: sequential(layers.LSTM(3, recurrent_dropout=0.1), layers.Dense(1)),
+    "masks that Keras mixes up": (
+        lambda: sequential(layers.LSTM(3, dropout=0.1, implementation=1), layers.Dense(1)),
         {},
-        "recurrent_dropout",
+        "implementation=1",
     ),
     "whole sequence flattened": (
         lambda: sequential(layers.LSTM(3, return_sequences=True), layers.Flatten(), layers.Dense(1)),

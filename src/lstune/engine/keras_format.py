@@ -204,6 +204,9 @@ def _one_direction(layer: Any) -> LSTM:
         raise _refuse("The engine knows LSTM alone in a Bidirectional", layer, type(layer).__name__)
     _check_plain(layer, _NO_PENALTIES)
     _check_plain(layer, (("stateful", False), ("return_state", False)))
+    if layer.cell.implementation == 1 and layer.dropout and not layer.recurrent_dropout:
+        # Keras draws four masks and then takes them for one; what it makes of that is its own.
+        raise _refuse("The engine does not know implementation=1 with dropout", layer, layer.dropout)
     return LSTM(
         units=layer.units,
         activation=_activation_name(layer, layer.activation, ACTIVATIONS, "activation"),

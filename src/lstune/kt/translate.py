@@ -156,15 +156,9 @@ def translate_layers(keras_model: Any, input_width: int) -> Chain:
 
 def _layer(layer: Any) -> LayerConfig:
     try:
-        config = layer_from_keras(layer)
+        return layer_from_keras(layer)
     except ConfigError as error:
         raise Untranslatable(str(error)) from None
-    if isinstance(config, LSTM) and config.recurrent_dropout > 0:
-        # The engine has one mask for all gates; Keras draws four as soon as there is recurrent dropout.
-        raise Untranslatable(
-            f"recurrent_dropout, for which Keras draws a mask for each gate ('{layer.name}')"
-        )
-    return config
 
 
 def _chain(keras: Any, keras_model: Any) -> Sequence[Any]:
