@@ -20,7 +20,10 @@ def plain(name, values, origin, step, season):
     return values[max(row, 0)]
 
 
-@pytest.mark.parametrize("name", BASELINES)
+SIMPLE = [row.name for row in BASELINES.values() if row.function is not None]
+
+
+@pytest.mark.parametrize("name", SIMPLE)
 @pytest.mark.parametrize(("horizon", "season"), [(1, 4), (3, 4), (10, 4), (5, 2)])
 def test_against_the_definition(name, horizon, season):
     values = np.random.default_rng(5).normal(size=40)
@@ -37,7 +40,7 @@ def test_no_baseline_sees_rows_after_its_origin():
     origins = np.arange(5, 21)
     before = baseline_forecasts(values, origins, horizon=6, season=5)
     after = baseline_forecasts(changed, origins, horizon=6, season=5)
-    for name in BASELINES:
+    for name in SIMPLE:
         np.testing.assert_array_equal(before[name], after[name])
 
 

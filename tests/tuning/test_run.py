@@ -11,6 +11,7 @@ import lstune
 from lstune.errors import DataError, RunError, SpaceError, StudyError, UserError
 from lstune.evaluation import baseline_forecasts, mase_scale
 from lstune.forecaster import forecast_at, load_forecaster, save_forecaster
+from lstune.report import collect
 from lstune.series import append_rows, scored_origins, split_series, take_rows
 from lstune.tuning.progress import Progress
 
@@ -240,6 +241,21 @@ def test_the_budget_covers_everything(tmp_path):
             return
         late.append(run.result["seconds"])
     pytest.fail(f"never in time: {late}")
+
+
+@pytest.mark.usefixtures("with_statsforecast")
+def test_fitted_baselines_stand_beside_the_simple_ones(tmp_path):
+    asked = {"trials": 2, "space": TINY, "method": "random", "workers": 1, "horizon": 2}
+    found = lstune.tune(make_series(), **asked, baselines="auto_theta,auto_ets", out=tmp_path / "with")
+    plain = lstune.tune(make_series(), **asked, baselines="simple", out=tmp_path / "without")
+    assert list(found.result["baselines"])[-2:] == ["auto_theta", "auto_ets"]
+    assert list(plain.result["baselines"]) == ["naive", "seasonal_naive", "drift", "mean"]
+    assert found.result["test"] == plain.result["test"]
+    best = min(errors["mae"] for errors in found.result["baselines"].values())
+    verdict = found.result["verdict"]
+    assert found.result["baselines"][verdict["baseline"]]["mae"] == best
+    names = [row.name for row in collect(found.path).errors]
+    assert names[-2:] == ["AutoTheta", "AutoETS"]
 
 
 def test_finalists_see_every_fold(tmp_path):

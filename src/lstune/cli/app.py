@@ -13,6 +13,7 @@ import typer
 
 from lstune.cli import main as entry
 from lstune.cli.options import (
+    Baselines,
     BudgetOption,
     Data,
     Ensemble,
@@ -22,8 +23,8 @@ from lstune.cli.options import (
     Json,
     Method,
     Out,
-    Scheduler,
     Read,
+    Scheduler,
     Seed,
     Set,
     SpaceFile,
@@ -96,8 +97,8 @@ def tune(
     target: Target = None,
     timestamp: Timestamp = None,
     features: Features = "",
-    horizon: Horizon = 1,
     read: Read = None,
+    horizon: Horizon = 1,
     method: Method = "tpe",
     scheduler: Scheduler = None,
     trials: Trials = None,
@@ -110,6 +111,7 @@ def tune(
     set_: Set = None,
     workers: Workers = None,
     ensemble: Ensemble = True,
+    baselines: Baselines = "auto",
     storage: Storage = None,
     trial_timeout: TrialTimeout = None,
     out: Out = None,
@@ -121,18 +123,18 @@ def tune(
     saw, says what they are worth, and forecasts the coming rows.
     """
     from lstune.cli.display import make_progress
+    from lstune.series import parse_reading
     from lstune.tuning.overrides import changed_space
     from lstune.tuning.run import tune as tune_series
-    from lstune.series import parse_reading
 
     run = tune_series(
         data,
         target=target,
         timestamp=timestamp,
         features=features,
+        reading=parse_reading(read or []),
         horizon=horizon,
         method=method,
-        reading=parse_reading(read or []),
         scheduler=scheduler,
         trials=trials,
         budget=budget,
@@ -143,6 +145,7 @@ def tune(
         space=changed_space(space, set_ or []),
         workers=workers,
         ensemble=ensemble,
+        baselines=baselines,
         storage=storage,
         trial_timeout=trial_timeout,
         out=out,

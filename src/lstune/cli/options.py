@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Baselines",
     "BudgetOption",
     "Data",
     "Ensemble",
@@ -17,8 +18,8 @@ __all__ = [
     "Json",
     "Method",
     "Out",
-    "Scheduler",
     "Read",
+    "Scheduler",
     "Seed",
     "Set",
     "SpaceFile",
@@ -38,7 +39,6 @@ Data = Annotated[
 Target = Annotated[str | None, typer.Option(help="Column to forecast; found out if there is one.")]
 Timestamp = Annotated[str | None, typer.Option(help="Time column; found out if not given.")]
 Features = Annotated[str, typer.Option(help='Further input columns: "a,b", or "all".')]
-Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
 Read = Annotated[
     list[str] | None,
     typer.Option(
@@ -48,6 +48,7 @@ Read = Annotated[
         "repeats=sum, decimal=, and others. Repeatable.",
     ),
 ]
+Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
 Method = Annotated[str, typer.Option(help="How to search: tpe, random, grid, manual and others.")]
 Scheduler = Annotated[
     str | None, typer.Option(help="How epochs are given out: asha, median, none; by default the method's.")
@@ -74,6 +75,13 @@ Set = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help="Trials at once; one for each core if not given.")]
 Ensemble = Annotated[bool, typer.Option(help="Mix the best settings (and the naive forecast), or take one.")]
+Baselines = Annotated[
+    str,
+    typer.Option(
+        help="What to compare with: auto (statistical models too, where statsforecast is installed), simple, "
+        "or some of auto_theta,auto_ets,auto_arima."
+    ),
+]
 Storage = Annotated[
     str | None, typer.Option(help="Database URL for the study; a file in the run's folder if not given.")
 ]

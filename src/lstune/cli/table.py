@@ -80,10 +80,16 @@ def _mixture(mixture: Mapping[str, Any]) -> str:
     )
 
 
+def _label(name: str) -> str:
+    from lstune.evaluation import BASELINES
+
+    return BASELINES[name].label if name in BASELINES else name.replace("_", " ")
+
+
 def _errors(result: Mapping[str, Any]) -> list[str]:
     test = result["test"]
     rows = [("validation", result["validation"]), (f"test ({test['rows']:,} rows)", test)]
-    rows += [(f"  {name.replace('_', ' ')}", errors) for name, errors in result["baselines"].items()]
+    rows += [(f"  {_label(name)}", errors) for name, errors in result["baselines"].items()]
     out = [f"{'Errors':<10}{'':<22}{'MAE':>12}{'RMSE':>12}{'vs. ours':>12}"]
     for name, errors in rows:
         own = test["mae"]

@@ -7,16 +7,19 @@ from lstune.evaluation.baselines import BASELINES, Baseline, baseline_forecasts
 from lstune.evaluation.intervals import LEVELS, Intervals, choose_intervals, conformal, local_scale
 from lstune.evaluation.metrics import METRICS, Metric, mase_scale, measure
 from lstune.evaluation.significance import DieboldMariano, diebold_mariano, skill_interval
-from lstune.evaluation.verdict import Verdict, judge
+from lstune.evaluation.statistical import StatisticalFit, start_statistical, wanted_statistical
+from lstune.evaluation.verdict import SIGNIFICANT, Verdict, judge
 
 __all__ = [
     "BASELINES",
     "LEVELS",
     "METRICS",
+    "SIGNIFICANT",
     "Baseline",
     "DieboldMariano",
     "Intervals",
     "Metric",
+    "StatisticalFit",
     "Verdict",
     "baseline_forecasts",
     "choose_intervals",
@@ -27,4 +30,6 @@ __all__ = [
     "mase_scale",
     "measure",
     "skill_interval",
+    "start_statistical",
+    "wanted_statistical",
 ]

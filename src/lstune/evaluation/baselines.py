@@ -27,12 +27,13 @@ class Baseline:
     """A row of `BASELINES`.
 
     `function(values, origins, horizon, season)` returns (N, H). `seasonal` rows are left out when the
-    series has no season. `extra` names the optional install that the row needs; None needs nothing.
+    series has no season. `extra` names the optional install that the row needs; None needs nothing. Rows
+    without a function are fitted in a process of their own, see `statistical.py`.
     """
 
     name: str
     label: str
-    function: Callable[[F64, I64, int, int], F64]
+    function: Callable[[F64, I64, int, int], F64] | None
     seasonal: bool = False
     extra: str | None = None
 
@@ -65,12 +66,15 @@ BASELINES: dict[str, Baseline] = {
         Baseline("seasonal_naive", "seasonal naive", _seasonal_naive, seasonal=True),
         Baseline("drift", "drift", _drift),
         Baseline("mean", "mean", _mean),
+        Baseline("auto_theta", "AutoTheta", None, extra="stats"),
+        Baseline("auto_ets", "AutoETS", None, extra="stats"),
+        Baseline("auto_arima", "AutoARIMA", None, extra="stats"),
     )
 }
 
 
 def baseline_forecasts(values: Any, origins: Any, *, horizon: int = 1, season: int = 1) -> dict[str, F64]:
-    """Every baseline's forecast (N, H) at each origin, by name, in the table's order.
+    """Every simple baseline's forecast (N, H) at each origin, by name, in the table's order.
 
     `season` of 1 or less means no season: seasonal rows are then left out. An origin earlier than a whole
     season has no row of the same phase and uses the first row instead.
@@ -85,5 +89,5 @@ def baseline_forecasts(values: Any, origins: Any, *, horizon: int = 1, season: i
     return {
         row.name: row.function(series, at, horizon, season)
         for row in BASELINES.values()
-        if row.extra is None and (season > 1 or not row.seasonal)
+        if row.function is not None and (season > 1 or not row.seasonal)
     }

@@ -64,12 +64,13 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class Honesty:
-    """Validation beside test: a MAE, and the best baseline's on the same rows."""
+    """Validation beside test: a MAE, and that of `baseline`, the best that has both, on the same rows."""
 
     name: str
     rows: str
     mae: float | None
     baseline_mae: float | None
+    baseline: str
 
     @property
     def ratio(self) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.evaluation import BASELINES, Intervals, baseline_forecasts, local_scale, mase_scale, measure
+from lstune.report import words
 from lstune.report.data import (
     Band,
     ErrorRow,
@@ -117,6 +118,9 @@ class _Parts:
         self.others[part] = baseline_forecasts(
             self.series.values, origins, horizon=self.horizon, season=self.series.season
         )
+        marker = f"{part}_baseline_"
+        fitted = {n.removeprefix(marker): a for n, a in self.run.arrays.items() if n.startswith(marker)}
+        self.others[part].update({n: fitted[n] for n in BASELINES if n in fitted})
 
     def validation_mae(self, name: str) -> float | None:
         """A baseline's MAE on the validation rows; None if those are not known."""
@@ -132,7 +136,7 @@ class _Parts:
             found = {OWN: result["test"], **result["baselines"]}
             return [
                 ErrorRow(
-                    _label(name),
+                    words.label(name),
                     e["mae"],
                     e["rmse"],
                     e.get("mase"),
@@ -151,7 +155,7 @@ class _Parts:
             mae = measure("mae", actual, forecast)
             rows.append(
                 ErrorRow(
-                    _label(name),
+                    words.label(name),
                     mae,
                     measure("rmse", actual, forecast),
                     _known(measure("mase", actual, forecast, scale=scale)),
@@ -187,7 +191,7 @@ class _Parts:
             actual=rounded(self.series.values[rows]),
             model=rounded(self.model["test"][picked]),
             baseline=rounded(self.others["test"][self.baseline][picked]),
-            baseline_name=_label(self.baseline),
+            baseline_name=words.label(self.baseline),
             bands=self._bands(picked),
             future_x=_short(future.get("timestamp", [])),
             future=rounded(future.get("forecast", [])),
@@ -219,7 +223,7 @@ class _Parts:
             return {}
         found = {OWN: self.model["test"], **self.others["test"]}
         actual = self.actual["test"]
-        return {_label(name): rounded(np.abs(f - actual).mean(0)) for name, f in found.items()}
+        return {words.label(name): rounded(np.abs(f - actual).mean(0)) for name, f in found.items()}
 
     def residuals(self) -> Residuals | None:
         """One-step residuals of the test tail."""
@@ -243,10 +247,6 @@ class _Parts:
             bound=float(bound),
             share_outside=float(np.mean(np.abs(acf) > bound)) if acf else 0.0,
         )
-
-
-def _label(name: str) -> str:
-    return BASELINES[name].label if name in BASELINES else name.replace("_", " ")
 
 
 def _versus(own: float, other: float) -> float | None:
@@ -292,7 +292,7 @@ def _future_bands(future: Mapping[str, list[Any]]) -> list[Band]:
 
 def _verdict(result: Mapping[str, Any]) -> dict[str, Any]:
     verdict = dict(result["verdict"])
-    verdict["label"] = _label(verdict["baseline"])
+    verdict["label"] = words.label(verdict["baseline"])
     verdict.setdefault("has_skill", not str(verdict["text"]).startswith("no skill"))
     return verdict
 
@@ -308,15 +308,26 @@ def _honesty(run: Folder, parts: _Parts, best: TrialRecord | None) -> list[Hones
     name = result["verdict"]["baseline"]
     rows = []
     known = parts.validation_mae(name)
+    if known is None:  # a fitted one, which has no forecasts of the validation rows
+        simple = [other for other in result["baselines"] if parts.validation_mae(other) is not None]
+        name = min(simple, key=lambda other: result["baselines"][other]["mae"], default=name)
+        known = parts.validation_mae(name)
+    label = words.label(name)
     if best is not None:
-        rows.append(Honesty("best single setting, as the search saw it", "validation", best.value, known))
+        rows.append(
+            Honesty("best single setting, as the search saw it", "validation", best.value, known, label)
+        )
     finalists = result.get("finalists")
     if isinstance(finalists, Mapping) and "mean" in finalists:
         spread = f" (spread {finalists['spread']:.3g})" if finalists.get("spread") is not None else ""
-        rows.append(Honesty(f"its settings, mean over seeds{spread}", "validation", finalists["mean"], known))
-    rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known))
+        rows.append(
+            Honesty(f"its settings, mean over seeds{spread}", "validation", finalists["mean"], known, label)
+        )
+    rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known, label))
     on_test = result["baselines"][name]["mae"]
-    rows.append(Honesty("chosen forecast, retrained", "test, seen once", result["test"]["mae"], on_test))
+    rows.append(
+        Honesty("chosen forecast, retrained", "test, seen once", result["test"]["mae"], on_test, label)
+    )
     return rows
 
 
@@ -444,6 +455,7 @@ _OPTIONS = {
     "seed": None,
     "workers": None,
     "folds": None,
+    "baselines": "auto",
 }
 
 

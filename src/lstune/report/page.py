@@ -233,7 +233,7 @@ def _honest(data: ReportData) -> str:
         f"<td>{words.number(row.ratio, 3)}</td></tr>"
         for row in data.honesty
     )
-    base = escape(data.verdict["label"])
+    base = escape(data.honesty[0].baseline)
     head = f'<tr><th></th><th class="text">rows</th><th>MAE</th><th>{base}</th><th>ratio</th></tr>'
     optimism = ""
     if data.optimism is not None:

@@ -57,7 +57,7 @@ def to_markdown(data: ReportData) -> str:
         ),
         "## Validation and test",
         _table(
-            ["", "rows", "MAE", data.verdict["label"], "ratio"],
+            ["", "rows", "MAE", *(row.baseline for row in data.honesty[:1]), "ratio"],
             [
                 [
                     row.name,
@@ -140,7 +140,7 @@ def short_html(result: dict[str, Any], path: str | Path) -> str:
     """Verdict and errors of a run for a notebook, styled by the notebook's own theme."""
     test, verdict = result["test"], result["verdict"]
     rows = [("lstune", test["mae"], test["rmse"])]
-    rows += [(name.replace("_", " "), e["mae"], e["rmse"]) for name, e in result["baselines"].items()]
+    rows += [(words.label(name), e["mae"], e["rmse"]) for name, e in result["baselines"].items()]
     lines = "".join(
         f'<tr><td style="text-align:left">{escape(name)}</td><td>{words.number(mae)}</td>'
         f"<td>{words.number(rmse)}</td></tr>"

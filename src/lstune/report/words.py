@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lstune.evaluation import BASELINES
 from lstune.report.data import ReportData
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "effect_rows",
     "headline",
     "importance_note",
+    "label",
     "mixture",
     "number",
     "percent",
@@ -47,6 +49,11 @@ def plain(value: Any) -> str:
 def percent(value: float | None, places: int = 0) -> str:
     """A share in percent; "-" for none."""
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{places}f} %"
+
+
+def label(name: str) -> str:
+    """A baseline as it is called in print; other names as they are, with blanks."""
+    return BASELINES[name].label if name in BASELINES else name.replace("_", " ")
 
 
 def duration(seconds: float | None) -> str:
@@ -116,7 +123,7 @@ def headline(data: ReportData) -> str:
 
 def mixture(found: Mapping[str, Any]) -> str:
     """What the chosen forecast is made of."""
-    baselines = {name.replace("_", " "): share for name, share in (found.get("baselines") or {}).items()}
+    baselines = {label(name): share for name, share in (found.get("baselines") or {}).items()}
     if not found.get("networks"):
         name = next(iter(baselines), "naive")
         return f"the {name} forecast alone"

@@ -30,7 +30,8 @@ class TuneOptions:
     folds: rolling origins; the search sees the last fold, finalists all.
     workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
     storage: an SQLAlchemy URL for the study, None for a journal file in the run's folder.
-    trial_timeout: seconds that one piece of a trial may take.
+    trial_timeout: seconds that one piece of a trial may take.  baselines: "auto", "simple", or names of
+    statistical ones, see `lstune.evaluation.wanted_statistical`.
     """
 
     horizon: int = 1
@@ -46,6 +47,7 @@ class TuneOptions:
     ensemble: bool = True
     storage: str | None = None
     trial_timeout: float | None = None
+    baselines: str = "auto"
 
     def __post_init__(self) -> None:
         for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("folds", 1), ("seed", 0)):

@@ -28,12 +28,13 @@ def write_predictions(
     origins: Any,
     test: Any,
     bands: Mapping[str, tuple[Any, Any]] | None = None,
+    statistical: Mapping[str, Any] | None = None,
 ) -> None:
     """Write predictions.npz: origins (N,) and forecasts (N, H) in original units of both parts.
 
     `validation` (V, H) are the forecasts of the last fold's validation rows; `origins` (N,) and `test` (N, H)
-    those of the test tail, `bands` the bounds (N, H) of its intervals by level ("80"). Truth and baselines
-    follow from series.npz.
+    those of the test tail, `bands` the bounds (N, H) of its intervals by level ("80"), `statistical` the
+    forecasts (N, H) of fitted baselines by name. Truth and simple baselines follow from series.npz.
     """
     known = scored_origins(series, split.folds[-1].validation, test.shape[1])
     arrays = {"test_origins": origins, "test_forecasts": test}
@@ -41,6 +42,7 @@ def write_predictions(
         arrays.update(validation_origins=known, validation_forecasts=validation)
     for level, (low, high) in (bands or {}).items():
         arrays.update({f"test_lower_{level}": low, f"test_upper_{level}": high})
+    arrays.update({f"test_baseline_{name}": forecasts for name, forecasts in (statistical or {}).items()})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:

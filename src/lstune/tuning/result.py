@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lstune.evaluation import (
     BASELINES,
+    SIGNIFICANT,
     Intervals,
     Verdict,
     baseline_forecasts,
@@ -49,16 +50,31 @@ class Scored:
     coverage: dict[str, float]
 
 
-def score_test(forecaster: Forecaster, series: Series, split: Split, seed: int) -> Scored:
-    """Meet the test tail, once: forecasts from true lags, with nothing fitted on any of its rows."""
+def score_test(
+    forecaster: Forecaster,
+    series: Series,
+    split: Split,
+    seed: int,
+    statistical: Mapping[str, F64] | None = None,
+) -> Scored:
+    """Meet the test tail, once: forecasts from true lags, with nothing fitted on any of its rows.
+
+    statistical: forecasts (N, H) of further baselines on the same rows.
+    """
     forecasts, actual, origins = forecast_at(forecaster, series, split.test)
     horizon = forecaster.horizon
-    baselines = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
+    baselines = {
+        **baseline_forecasts(series.values, origins, horizon=horizon, season=series.season),
+        **(statistical or {}),
+    }
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x74657374]))
     verdict = judge(actual, forecasts, baselines, horizon=horizon, rng=rng)
     if not forecaster.members:
         label = BASELINES[next(iter(forecaster.baselines))].label
         text = f"no skill over {label}: use the {label} forecast (no setting beat it on the validation rows)"
+        better, skill = BASELINES[verdict.baseline], verdict.skill
+        if better.extra is not None and skill < 0 and verdict.p_value < SIGNIFICANT:
+            text = f"{text[:-1]}; {better.label} did on the test tail, by {-100 * skill / (1 - skill):.1f} %)"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
     bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins))

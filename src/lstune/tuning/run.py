@@ -89,6 +89,7 @@ def tune(
     ensemble: bool = True,
     storage: str | None = None,
     trial_timeout: float | str | None = None,
+    baselines: str = "auto",
     out: str | Path | None = None,
     progress: Progress | None = None,
     started: float | None = None,
@@ -111,6 +112,8 @@ def tune(
         ensemble: whether several settings and the naive forecast may be mixed.
         storage: SQLAlchemy URL of a database for the study, in place of a journal file in the folder.
         trial_timeout: the longest that a trial may take between two rungs; a longer one counts as failed.
+        baselines: "auto" compares with AutoTheta, AutoETS and AutoARIMA too where statsforecast is installed
+            and the budget is 30 s or more, "simple" never does; or some of auto_theta, auto_ets, auto_arima.
         out: the run's folder, which must not hold a run yet; runs/NAME-DATE-TIME if None.
         progress: a display.  started: when the budget's clock began (`time.monotonic()`), now if None.
 
@@ -132,6 +135,7 @@ def tune(
         ensemble=ensemble,
         storage=storage,
         trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
+        baselines=baselines,
     )
     shown = progress or Silent()
     try:
@@ -147,14 +151,14 @@ def tune(
 
 def open_series(data: Any, **reading: Any) -> Series:
     """A Series from whatever `tune` takes; a name that is no file is looked up among the shipped datasets."""
-    if isinstance(data, str) and not Path(data).expanduser().exists():
-        from lstune import datasets
-
-        if data in datasets.list_datasets():
     if isinstance(data, Series) and (given := format_reading(reading)):
         raise UserError(
             explain("A Series is read already", ", ".join(given), "Give these options to read_series")
         )
+    if isinstance(data, str) and not Path(data).expanduser().exists():
+        from lstune import datasets
+
+        if data in datasets.list_datasets():
             chosen = {key: value for key, value in reading.items() if value not in (None, "", ())}
             return datasets.load(data, **chosen)
         if "/" not in data and "." not in data:

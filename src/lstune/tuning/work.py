@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ from lstune.tuning.record import changed_names, package_versions, write_predicti
 from lstune.tuning.result import Scored, build_result, score_test
 from lstune.tuning.settings import HYPERPARAMETERS, check_names, parse_lags
 from lstune.tuning.states import StateStore
+from lstune.tuning.statistical import fitted_beside, statistical_baselines
 
 __all__ = ["Work", "build_space"]
 
@@ -104,6 +105,7 @@ class Work:
         self.reading = reading
         self.progress = progress
         self.budget = Budget(options.limit, began)
+        self.statistical = statistical_baselines(options)
         self.space, self.first = self._space(space)
         self.split = self._split()
         sampler, scheduler = method_parts(options.method)
@@ -137,6 +139,17 @@ class Work:
             folder.release()
 
     def _go(self, folder: RunFolder, fresh_budget: bool = True) -> None:
+        keep = Reserve.FIXED * 0.7
+        fitting = fitted_beside(self.statistical, self.series, self.split, self.options, self.budget, keep)
+        with fitting as statistical:
+            self._search_and_finish(folder, fresh_budget, statistical)
+
+    def _search_and_finish(
+        self,
+        folder: RunFolder,
+        fresh_budget: bool,
+        statistical: Callable[[], tuple[dict[str, Any], list[str]]],
+    ) -> None:
         self._warm_up()
         objective = Objective(
             self.series,
@@ -166,7 +179,10 @@ class Work:
         objective = objective.after_search(None)
         tested, fitted = self._train(objective, trials, reserve, mixture)
         self.progress.stage("Scoring the test tail")
-        scored = score_test(tested, self.series, self.split, self.options.seed)
+        baselines, notes = statistical()
+        for note in notes:
+            self.progress.note(note)
+        scored = score_test(tested, self.series, self.split, self.options.seed, baselines)
         self._write(folder, trials, searched, mixture, scored, fitted, interrupted)
         # What may still be promoted, or go on, in a resumed search, and the best; the rest is only weight.
         best = {trial.number for trial in finalists(trials, CANDIDATES)}
@@ -424,6 +440,7 @@ class Work:
             scored.origins,
             scored.forecasts,
             scored.bands,
+            {name: scored.baselines[name] for name in self.statistical if name in scored.baselines},
         )
         self._report(folder)
         result["seconds"]["total"] = self.budget.spent()

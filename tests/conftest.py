@@ -1,0 +1,22 @@
+"""What every test starts from."""
+
+import pytest
+
+from lstune.evaluation import statistical
+
+_INSTALLED = statistical.is_statsforecast_installed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_statsforecast():
+    """Runs look as without the extra `stats`, whose models take seconds to fit, save `with_statsforecast`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistical, "is_statsforecast_installed", lambda: False)
+        yield
+
+
+@pytest.fixture
+def with_statsforecast(monkeypatch):
+    """Gives the extra back; skips the test where it is not installed."""
+    pytest.importorskip("statsforecast", reason="needs the extra stats")
+    monkeypatch.setattr(statistical, "is_statsforecast_installed", _INSTALLED)
