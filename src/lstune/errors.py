@@ -9,6 +9,7 @@ The tree::
     │   ├── ConfigError             a model or training configuration is not trainable
     │   └── MissingExtraError       an optional package is needed; names the extra to install
     ├── RunError                    a run's folder is missing, foreign, locked or damaged: exit code 2
+    │   └── StorageError            disk or database refuse a study's records; `resume` goes on once they do not
     └── StudyError                  the search itself could not give a result: exit code 1
 
 A message gives three things: the rule that does not hold, what was received, and the next step.
@@ -26,6 +27,7 @@ __all__ = [
     "MissingExtraError",
     "RunError",
     "SpaceError",
+    "StorageError",
     "StudyError",
     "UserError",
     "explain",
@@ -65,6 +67,10 @@ class RunError(LstuneError):
     """A run's folder is missing, foreign, locked or damaged."""
 
     exit_code = 2
+
+
+class StorageError(RunError):
+    """A disk or a database refuses to keep a study's records, now: nothing told before is lost."""
 
 
 class StudyError(LstuneError):

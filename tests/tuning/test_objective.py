@@ -5,6 +5,7 @@ import pytest
 
 from lstune.engine import StopFlag, predict
 from lstune.search import Job
+from lstune.search.blobs import FolderBlobs
 from lstune.series import scored_origins, split_series
 from lstune.tuning.objective import (
     Objective,
@@ -22,7 +23,12 @@ SETTING = {"units": 4, "lookback": 8, "epochs": 6, "patience": 0, "stride": "loo
 def make(series, horizon=1, folder=None, seed=3):
     split = split_series(series, max_lookback=24, horizon=horizon)
     return Objective(
-        series, split.folds[0], horizon=horizon, seed=seed, states=StateStore(folder), stop=StopFlag()
+        series,
+        split.folds[0],
+        horizon=horizon,
+        seed=seed,
+        states=StateStore(folder and FolderBlobs(folder)),
+        stop=StopFlag(),
     )
 
 

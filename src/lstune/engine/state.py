@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import dataclass, field
@@ -86,18 +87,24 @@ class TrainState:
             best_weights=None if self.best_weights is None else self.best_weights.copy(),
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write to a .npz file, whole or not at all."""
-        path = Path(path)
+    def to_bytes(self) -> bytes:
+        """The content of a .npz file; `from_bytes` reads it back."""
         header = {name: getattr(self, name) for name in _SCALARS}
         header.update(format=_FORMAT, history=self.history, partial_errors=self.partial_errors)
         arrays: dict[str, Any] = {"weights": self.weights, "slots": self.slots}
         if self.best_weights is not None:
             arrays["best_weights"] = self.best_weights
+        file = io.BytesIO()
+        np.savez(file, header=np.array(json.dumps(header)), **arrays)
+        return file.getvalue()
+
+    def save(self, path: str | Path) -> None:
+        """Write to a .npz file, whole or not at all."""
+        path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with open(temporary, "wb") as file:
-                np.savez(file, header=np.array(json.dumps(header)), **arrays)
+                file.write(self.to_bytes())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -106,21 +113,24 @@ class TrainState:
 
     @classmethod
     def load(cls, path: str | Path) -> TrainState:
-        """Read what `save` wrote."""
+        """Read what `save` wrote. Raises RunError if it cannot be."""
         try:
-            with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise _unreadable(f"{path} ({error})") from error
+        return cls.from_bytes(data, str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, source: str) -> TrainState:
+        """Read what `to_bytes` gave; `source` names it in errors. Raises RunError if it is damaged."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise RunError(
-                explain(
-                    "A training state must be a readable .npz file",
-                    f"{path} ({error})",
-                    "Train this trial anew",
-                )
-            ) from error
+            raise _unreadable(f"{source} ({error})") from error
         if header.pop("format", None) != _FORMAT:
-            raise RunError(explain(f"This lstune reads training states of format {_FORMAT}", str(path)))
+            raise RunError(explain(f"This lstune reads training states of format {_FORMAT}", source))
         return cls(
             arrays["weights"],
             arrays["slots"],
@@ -128,6 +138,12 @@ class TrainState:
             best_weights=arrays.get("best_weights"),
             **header,
         )
+
+
+def _unreadable(received: str) -> RunError:
+    return RunError(
+        explain("A training state must be a readable .npz file", received, "Train this trial anew")
+    )
 
 
 def init_state(model: ModelConfig, config: TrainConfig, seed: int = 0, weights: Any = None) -> TrainState:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lstune.errors import StudyError, explain
+from lstune.search.urls import sqlite_path
 
 __all__ = ["database_lock"]
 
@@ -21,10 +22,10 @@ def database_lock(url: str, storage: Any, name: str) -> Iterator[None]:
     PostgreSQL and MySQL have advisory locks that end with the connection; for SQLite a lock file lies
     beside the database. Raises StudyError if it is not free within a minute.
     """
-    if url.startswith("sqlite"):
+    path = sqlite_path(url)
+    if path is not None:
         from lstune.search.journal import FileLock
 
-        path = url.split("///", 1)[-1].split("?")[0]
         with FileLock(f"{path}.lock"):
             yield
         return

@@ -54,7 +54,8 @@ class TrialRecord:
     (start, stop) of the piece under way. `bracket` counts Hyperband's brackets through all iterations.
     `order` is the place of the last tell among all tells of the study: samplers that learn step by step go
     by it. `started` and `finished` are what the caller passed as `now`, `attrs` what else it wants kept,
-    `memo` what the sampler wants to find again.
+    `memo` what the sampler wants to find again. `worker` names the process that has or had the trial under
+    way, where several work on the study.
     """
 
     number: int
@@ -72,6 +73,7 @@ class TrialRecord:
     finished: float | None = None
     attrs: dict[str, Any] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict)
+    worker: str | None = None
 
     @property
     def has_value(self) -> bool:

@@ -8,15 +8,20 @@ for them. A paused trial is RUNNING to Optuna, a diverged one FAIL.
 from __future__ import annotations
 
 import math
+import threading
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstune.errors import ConfigError, StudyError, explain
+from lstune.errors import ConfigError, StorageError, StudyError, explain
+from lstune.search.blobs import Blobs, FolderBlobs, TableBlobs
 from lstune.search.records import TrialRecord, TrialState
 from lstune.search.space import Space
+from lstune.search.urls import HIDDEN, hide_password, is_url, password_in, sqlite_path
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Store", "open_storage"]
 
 _KEY = "lstune"
+_NOTE = "lstune:worker:"
+# How often a database is tried before its errors count.
+_OPENINGS = 5
 # At most so many values of a curve are also written as Optuna's intermediate values: a database commits each
 # by itself.
 _SHOWN_POINTS = {"journal": 32, "database": 1}
@@ -41,7 +49,7 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
     text = str(where)
     from lstune.search.samplers._optuna import quiet
 
-    if "://" not in text:
+    if not is_url(text):
         from optuna.storages.journal import JournalStorage
 
         from lstune.search.journal import JournalFile, torn_bytes
@@ -55,10 +63,22 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
     if text.startswith("postgres://"):  # the form that hosting services give out; SQLAlchemy wants the other
         text = text.replace("postgres://", "postgresql://", 1)
     with quiet():
-        from optuna.storages import get_storage
+        storage = _open_database(text)
+        if text.startswith("sqlite"):
+            _use_wal(storage)
+    return Store(storage, study, text, not text.startswith("sqlite") if shared is None else shared)
 
+
+def _open_database(url: str) -> Any:
+    from optuna.storages import RDBStorage, get_storage
+
+    # A night's study outlives idle connections; a second process may hold SQLite's file for a moment.
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 60}}
+    for attempt in range(_OPENINGS):
         try:
-            storage = get_storage(text)
+            return get_storage(RDBStorage(url, engine_kwargs=options))
         except ImportError as error:
             raise ConfigError(
                 explain(
@@ -68,10 +88,23 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
                 )
             ) from None
         except Exception as error:  # SQLAlchemy and each driver have errors of their own
-            raise ConfigError(explain("the storage cannot be opened", str(error).splitlines()[0])) from None
-        if text.startswith("sqlite"):
-            _use_wal(storage)
-    return Store(storage, study, text, not text.startswith("sqlite") if shared is None else shared)
+            # Two processes that meet an empty database both make its tables: one of them comes too late.
+            clash = any(word in str(error).lower() for word in ("already exists", "unique", "locked"))
+            if not clash or attempt == _OPENINGS - 1:
+                raise _not_opened(url, error) from None
+            time.sleep(0.2 * (attempt + 1))
+    raise AssertionError("unreachable")
+
+
+def _not_opened(url: str, error: Exception) -> ConfigError:
+    secret = password_in(url)
+    said = str(error).splitlines()[0]
+    if secret:
+        said = said.replace(secret, HIDDEN)
+    fix = None
+    if "password" in said.lower():
+        fix = "Give the password in the URL (--storage or LSTUNE_STORAGE) or in ~/.pgpass"
+    return ConfigError(explain(f"the storage {hide_password(url)} cannot be opened", said, fix))
 
 
 def _use_wal(storage: Any) -> None:
@@ -119,18 +152,17 @@ class Store:
         self._raw: dict[int, Any] = {}
         self._distributions: dict[str, Any] = {}
         self._loaded = False
+        self._mutex = threading.RLock()  # heartbeats come from another thread than trials
 
     def describe(self) -> str:
         """The place, without a password."""
-        import re
-
-        return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.url)
+        return hide_password(self.url)
 
     def write_spec(self, spec: dict[str, Any]) -> None:
         """Keep the study's settings. Raises StudyError if the storage holds another study."""
         from lstune.search.samplers._optuna import quiet
 
-        with quiet():
+        with quiet(), self._access():
             if self._study_id is None:
                 if self._find() is not None:
                     raise StudyError(
@@ -148,16 +180,93 @@ class Store:
 
     def read_spec(self) -> dict[str, Any] | None:
         """The study's settings; None if there is no study yet."""
-        self._study_id = self._find()
-        if self._study_id is None:
-            return None
-        spec = self.optuna_storage.get_study_system_attrs(self._study_id).get(_KEY)
+        with self._access():
+            self._study_id = self._find()
+            if self._study_id is None:
+                return None
+            spec = self.optuna_storage.get_study_system_attrs(self._study_id).get(_KEY)
         if spec is not None:
             self._prepare(spec)
         return spec
 
     def write(self, record: TrialRecord) -> None:
         """Keep a record: a new trial, or news of one."""
+        with self._access():
+            self._write(record)
+
+    def changed(self) -> list[TrialRecord]:
+        """Records that are new or differ from what this object wrote or read before, by number."""
+        if self._study_id is None or (self._loaded and not self.shared):
+            return []
+        news = []
+        with self._access():
+            for number, trial_id, raw in self._read_all() if self._kind == "journal" else self._read_rows():
+                known = self._seen.get(number)
+                if known is not None and (known.state.is_final or raw == self._raw[number]):
+                    continue
+                record = _from_json(number, raw)
+                self._ids[number], self._raw[number], self._seen[number] = trial_id, raw, record
+                if record != known:
+                    news.append(record)
+            self._loaded = True
+        return sorted(news, key=lambda record: record.number)
+
+    def write_note(self, name: str, note: dict[str, Any]) -> None:
+        """Keep what the worker `name` says of itself, in place of what it said before."""
+        assert self._study_id is not None
+        with self._access():
+            if self._journal is not None:
+                self._journal.durable = False  # a power cut ends the worker too
+            self.optuna_storage.set_study_system_attr(self._study_id, _NOTE + name, note)
+
+    def read_notes(self) -> dict[str, dict[str, Any]]:
+        """What the study's workers last said of themselves, by name."""
+        assert self._study_id is not None
+        with self._access():
+            attrs = self.optuna_storage.get_study_system_attrs(self._study_id)
+        return {key[len(_NOTE) :]: note for key, note in attrs.items() if key.startswith(_NOTE)}
+
+    def blobs(self) -> Blobs:
+        """Room for bytes beside the study that all of its workers reach.
+
+        A folder beside a journal or an SQLite file, a table of its own in a database server.
+        """
+        path = self.url if self._kind == "journal" else sqlite_path(self.url)
+        if path is not None:
+            return FolderBlobs(Path(f"{path}.states") / _plain(self.study_name))
+        return TableBlobs(self.optuna_storage._backend.engine, self.study_name)  # type: ignore[attr-defined]
+
+    def dispose(self) -> None:
+        """Close the database's connections; the object can be used again."""
+        engine = getattr(getattr(self.optuna_storage, "_backend", None), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Alone among the processes that share the study; free of charge if it is not shared."""
+        if not self.shared:
+            yield
+            return
+        if self._kind == "database":
+            from lstune.search.dblock import database_lock
+
+            with _told(), database_lock(self.url, self.optuna_storage, self.study_name):
+                yield
+        else:
+            from lstune.search.journal import FileLock
+
+            with FileLock(f"{self.url}.ask.lock"):
+                yield
+
+    # ---- inside ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _access(self) -> Iterator[None]:
+        with self._mutex, _told():
+            yield
+
+    def _write(self, record: TrialRecord) -> None:
         storage, study_id = self.optuna_storage, self._study_id
         assert study_id is not None
         if self._journal is not None:
@@ -177,41 +286,6 @@ class Store:
                 self._update(self._ids[record.number], record, self._seen[record.number])
         self._seen[record.number] = record
         self._raw[record.number] = None
-
-    def changed(self) -> list[TrialRecord]:
-        """Records that are new or differ from what this object wrote or read before, by number."""
-        if self._study_id is None or (self._loaded and not self.shared):
-            return []
-        news = []
-        for number, trial_id, raw in self._read_all() if self._kind == "journal" else self._read_rows():
-            known = self._seen.get(number)
-            if known is not None and (known.state.is_final or raw == self._raw[number]):
-                continue
-            record = _from_json(number, raw)
-            self._ids[number], self._raw[number], self._seen[number] = trial_id, raw, record
-            if record != known:
-                news.append(record)
-        self._loaded = True
-        return sorted(news, key=lambda record: record.number)
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Alone among the processes that share the study; free of charge if it is not shared."""
-        if not self.shared:
-            yield
-            return
-        if self._kind == "database":
-            from lstune.search.dblock import database_lock
-
-            with database_lock(self.url, self.optuna_storage, self.study_name):
-                yield
-        else:
-            from lstune.search.journal import FileLock
-
-            with FileLock(f"{self.url}.ask.lock"):
-                yield
-
-    # ---- inside ----------------------------------------------------------------------------------------
 
     def _find(self) -> int | None:
         try:
@@ -298,6 +372,25 @@ class Store:
 
 
 @contextmanager
+def _told() -> Iterator[None]:
+    """A database's own errors as StorageError; those of files are OSError, and stay so."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("sqlalchemy", "optuna"):
+            raise
+        cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
+        said = str(cause).strip().splitlines()[0]
+        raise StorageError(explain("The study's storage does not work just now", said)) from error
+
+
+def _plain(name: str) -> str:
+    """A study's name as the name of a folder; different for different names."""
+    plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in name)
+    return plain if plain == name else f"{plain}-{zlib.crc32(name.encode()):08x}"
+
+
+@contextmanager
 def _no_batch() -> Iterator[None]:
     yield
 
@@ -325,6 +418,7 @@ def _to_json(record: TrialRecord) -> dict[str, Any]:
         "bracket": record.bracket,
         "order": record.order,
         "reason": record.reason,
+        "worker": record.worker,
         "started": record.started,
         "finished": record.finished,
         "attrs": record.attrs,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,15 @@ from lstune.search.space import Space, canonical_key, check_setting
 if TYPE_CHECKING:
     from lstune.search.storage import Store
 
-__all__ = ["Study"]
+__all__ = ["Study", "TrialLost"]
 
 # How often a sampler is asked again when its suggestion has been tried before.
-_ATTEMPTS = 8
+_ATTEMPTS = 2
 SPEC_VERSION = 1
+
+
+class TrialLost(StudyError):
+    """Another process has taken the trial over, for this one was silent too long: its result goes."""
 
 
 class Study:
@@ -44,7 +48,8 @@ class Study:
     `sampler` and `scheduler` are names (see `SAMPLERS` and `SCHEDULERS`), `iterations` Hyperband's
     repetitions (None: no end), `settings` come before anything that the sampler suggests, `n_trials` bounds
     the number of different trials (promotions are free). `storage` is an open `Store` or None for memory
-    only.
+    only. Where several processes share the study, `worker` is this one's name in the trials that it has
+    under way, and `context` (JSON) what they must agree on besides, such as the data's fingerprint.
 
     Raises ConfigError or SpaceError for arguments that make no study.
     """
@@ -64,6 +69,8 @@ class Study:
         settings: Sequence[Mapping[str, Any] | None] = (),
         sampler_options: Mapping[str, Any] | None = None,
         storage: Store | None = None,
+        worker: str | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ConfigError(explain("the seed must be a whole number of 0 or more", seed))
@@ -86,6 +93,7 @@ class Study:
             "n_trials": n_trials,
             "settings": [s if s is None else check_setting(space, s) for s in settings],
             "sampler_options": dict(sampler_options or {}),
+            "context": dict(context or {}),
         }
         self._settings: list[dict[str, Any] | None] = list(self.spec["settings"])
         self._sampler = make_sampler(sampler, **self.spec["sampler_options"])
@@ -97,19 +105,28 @@ class Study:
         self._taken: set[str] = set()
         self._tells = 0
         self._sampler_done = False
-        self._to_resume: list[int] = []
+        self.worker = worker
+        self._to_resume: list[tuple[int, str | None]] = []
         self._space_size = space.size
         self._store = storage
         if storage is not None:
             storage.write_spec(self.spec)
 
     @classmethod
-    def load(cls, storage: Store, *, n_trials: int | None = None, resume: bool = True) -> Study:
+    def load(
+        cls,
+        storage: Store,
+        *,
+        n_trials: int | None = None,
+        resume: bool = True,
+        worker: str | None = None,
+    ) -> Study:
         """The study in `storage`, as it was.
 
         With `resume` the trials that were running are given out again by `ask`, from their last told epoch:
-        right for the one owner of a study after a crash. Without it they belong to other processes.
-        `n_trials` replaces the old limit if given. Raises StudyError if there is none.
+        right for the one owner of a study after a crash. With a `worker`'s name, only those that it had are
+        given out; without `resume` none, for they belong to other processes. `n_trials` replaces the old
+        limit if given. Raises StudyError if there is none.
         """
         spec = storage.read_spec()
         if spec is None:
@@ -126,22 +143,30 @@ class Study:
             n_trials=spec["n_trials"] if n_trials is None else n_trials,
             settings=spec["settings"],
             sampler_options=spec["sampler_options"],
+            worker=worker,
+            context=spec.get("context"),
         )
         study._store = storage
         study._sync()
         if resume:
-            study._to_resume = [t.number for t in study._records if t.state is TrialState.RUNNING]
+            for trial in study._records:
+                if trial.state is TrialState.RUNNING and worker in (None, trial.worker):
+                    study._to_resume.append((trial.number, trial.worker))
         return study
 
     # ---- the three calls -------------------------------------------------------------------------
 
     def ask(self, now: float | None = None) -> Job | None:
         """The next piece of work; None if there is none now (`exhausted` says whether for good)."""
-        with self._store.lock() if self._store is not None else nullcontext():
+        with self._alone():
             self._sync()
             while self._to_resume:
-                trial = self._records[self._to_resume.pop(0)]
-                if trial.state is TrialState.RUNNING:
+                number, owner = self._to_resume.pop(0)
+                trial = self._records[number]
+                # Unless another process was quicker to take it over, or its worker was not dead after all.
+                if trial.state is TrialState.RUNNING and trial.worker == owner:
+                    if trial.worker != self.worker:
+                        self._put(replace(trial, worker=self.worker))
                     return Job(trial.number, dict(trial.params), trial.epochs, trial.job[1])
             work = self._scheduler.next(self._records, self._may_start())
             if isinstance(work, NewTrial):
@@ -154,7 +179,9 @@ class Study:
             if not isinstance(work, Promotion):
                 return None
             piece = (work.start_epoch, work.stop_epoch)
-            trial = replace(self._records[work.number], state=TrialState.RUNNING, job=piece)
+            trial = replace(
+                self._records[work.number], state=TrialState.RUNNING, job=piece, worker=self.worker
+            )
             self._put(trial)
             return Job(trial.number, dict(trial.params), *piece)
 
@@ -187,10 +214,29 @@ class Study:
         `epochs` is how many the trial has trained in all; by default it reached its job's stop_epoch. Fewer
         with state COMPLETE mean that it ended by itself (early stopping) and is never promoted. A value
         that is missing or not finite turns COMPLETE into DIVERGED. Returns the trial's new record; raises
-        StudyError if it is not running.
+        StudyError if it is not running, TrialLost if another process has taken it over.
         """
+        with self._alone():
+            if self._store is not None and self._store.shared:
+                self._sync()
+                self._check_mine(number)
+            told = self._told(number, value, TrialState(state), epochs, reason, now, attrs)
+            self._put(told)
+        # Only now: if storage fails, nothing is lost and tell may be called again.
+        self._curves.pop(number, None)
+        return told
+
+    def _told(
+        self,
+        number: int,
+        value: float | None,
+        state: TrialState,
+        epochs: int | None,
+        reason: str | None,
+        now: float | None,
+        attrs: Mapping[str, Any] | None,
+    ) -> TrialRecord:
         trial = self._running(number)
-        state = TrialState(state)
         finite = value is not None and math.isfinite(value)
         if state in (TrialState.RUNNING, TrialState.PAUSED):
             raise StudyError(explain("a trial is told complete, pruned, diverged or failed", state.value))
@@ -221,10 +267,6 @@ class Study:
         early = reached < trial.job[1]
         if state is TrialState.COMPLETE and not early and self._scheduler.stops_at(told) is not None:
             told = replace(told, state=TrialState.PAUSED)
-        self._put(told)
-        self._curves.pop(
-            number, None
-        )  # only now: if storage fails, nothing is lost and tell may be called again
         return told
 
     def enqueue(self, setting: Mapping[str, Any]) -> None:
@@ -239,8 +281,9 @@ class Study:
 
     def take_over(self, number: int) -> None:
         """Let `ask` give the running trial `number` out again, here: its worker elsewhere is known dead."""
-        if self._running(number).number not in self._to_resume:
-            self._to_resume.append(number)
+        trial = (number, self._running(number).worker)
+        if trial not in self._to_resume:
+            self._to_resume.append(trial)
 
     # ---- what is known ---------------------------------------------------------------------------
 
@@ -277,6 +320,18 @@ class Study:
 
     # ---- inside ----------------------------------------------------------------------------------
 
+    def _alone(self) -> AbstractContextManager[None]:
+        """Alone among the processes that share the study."""
+        return self._store.lock() if self._store is not None else nullcontext()
+
+    def _check_mine(self, number: int) -> None:
+        trial = self._records[number] if 0 <= number < len(self._records) else None
+        if trial is not None and (trial.state is not TrialState.RUNNING or trial.worker != self.worker):
+            self._curves.pop(number, None)
+            raise TrialLost(
+                explain("a trial is told by the process that has it", f"{number}, {trial.worker}")
+            )
+
     def _may_start(self) -> bool:
         if self.n_trials is not None and len(self._records) >= self.n_trials:
             return False
@@ -292,7 +347,15 @@ class Study:
         piece = (0, work.stop_epoch)
         setting = suggestion.setting
         self._put(
-            TrialRecord(number, setting, job=piece, bracket=work.bracket, started=now, memo=suggestion.memo)
+            TrialRecord(
+                number,
+                setting,
+                job=piece,
+                bracket=work.bracket,
+                started=now,
+                memo=suggestion.memo,
+                worker=self.worker,
+            )
         )
         return Job(number, dict(setting), *piece)
 

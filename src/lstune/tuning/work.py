@@ -17,6 +17,7 @@ from lstune.engine import StopFlag
 from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, Study, TrialRecord, method_parts
+from lstune.search.blobs import FolderBlobs
 from lstune.search.space import snap_setting
 from lstune.search.storage import open_storage
 from lstune.series import (
@@ -156,7 +157,7 @@ class Work:
             self.split.folds[-1],
             horizon=self.options.horizon,
             seed=self.options.seed,
-            states=StateStore(folder.states),
+            states=StateStore(FolderBlobs(folder.states)),
             stop=StopFlag(),
             timeout=self.options.trial_timeout,
         )
