@@ -6,14 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from lstune.errors import StudyError, explain
 from lstune.search import Job, Study, TrialRecord, TrialState
+from lstune.search.study import TrialLost
+from lstune.search.workers import Workers
 from lstune.tuning.executors import Outcome
 from lstune.tuning.folder import RunFolder
 from lstune.tuning.progress import Snapshot
 
-__all__ = ["StudyBoard", "check_any_success"]
+__all__ = ["StudyBoard", "Watch", "check_any_success"]
 
 _STATES = {
     "reached": TrialState.COMPLETE,
@@ -24,21 +27,44 @@ _STATES = {
 }
 
 
+class Watch(Protocol):
+    """Looks on as trials move; called under the executor's lock."""
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Trial `number` has this error after `epoch` epochs."""
+
+    def tell(self) -> None:
+        """A piece of a trial has ended and is stored."""
+
+
 class StudyBoard:
     """Implements `Board`; the executor's lock guards every call.
 
     `trials` are the study's records as of the last ask or tell: reading them needs no lock.
     """
 
-    def __init__(self, study: Study, folder: RunFolder, names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folder: RunFolder,
+        names: tuple[str, ...],
+        watch: Watch | None = None,
+        workers: Workers | None = None,
+    ) -> None:
         self.study = study
         self.folder = folder
         self.names = names
+        self.watch = watch
+        self.workers = workers
         self.trials: tuple[TrialRecord, ...] = tuple(study.trials)
         self._standing = (0, 0, 0, study.best)
 
     def ask(self) -> Job | None:
-        """The study's next job."""
+        """The study's next job; before new ones, that of a worker elsewhere which has died."""
+        if self.workers is not None:
+            for trial in self._elsewhere():
+                if self.workers.gone(trial.worker):
+                    self.study.take_over(trial.number)
         job = self.study.ask(now=time.time())
         self._stand()
         return job
@@ -49,12 +75,33 @@ class StudyBoard:
         return self.study.exhausted
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether other workers of the study have trials under way."""
+        return self.workers is not None and bool(self._elsewhere())
+
+    def _elsewhere(self) -> list[TrialRecord]:
+        running = [trial for trial in self.trials if trial.state is TrialState.RUNNING]
+        return [trial for trial in running if trial.worker != self.study.worker]
+
+    def beat(self) -> None:
+        """Let the other workers of the study know that this one lives; needs no lock."""
+        if self.workers is not None:
+            self.workers.beat()
+
+    def leave(self) -> None:
+        """After the search: other workers may take over what this one has left under way."""
+        if self.workers is not None:
+            self.workers.end()
+
+    @property
     def has_value(self) -> bool:
         """Whether any trial has a validation error yet."""
         return any(trial.value is not None or trial.curve for trial in self.trials)
 
     def report(self, job: Job, epoch: int, value: float) -> bool:
         """Note an epoch's error."""
+        if self.watch is not None:
+            self.watch.report(job.number, epoch, value)
         if not self.has_value:
             self.trials = tuple(self.study.trials)
         return self.study.report(job.number, epoch, value)
@@ -70,17 +117,22 @@ class StudyBoard:
             state = TrialState.FAILED
         seconds = self.study.trials[job.number].attrs.get("seconds", 0.0) + outcome.seconds
         ended_early = outcome.status != "reached"
-        self.study.tell(
-            job.number,
-            outcome.value,
-            state=state,
-            epochs=outcome.epochs if ended_early else job.stop_epoch,
-            reason=outcome.reason,
-            now=time.time(),
-            attrs={"seconds": round(seconds, 4)},
-        )
+        try:
+            self.study.tell(
+                job.number,
+                outcome.value,
+                state=state,
+                epochs=outcome.epochs if ended_early else job.stop_epoch,
+                reason=outcome.reason,
+                now=time.time(),
+                attrs={"seconds": round(seconds, 4)},
+            )
+        except TrialLost:
+            pass  # this process was silent so long that another one trains the trial: with the same end
         self._stand()
         self.folder.write_trials(self.trials, self.names)
+        if self.watch is not None:
+            self.watch.tell()
 
     def _stand(self) -> None:
         self.trials = tuple(self.study.trials)
@@ -96,7 +148,8 @@ class StudyBoard:
             if trial.state is TrialState.RUNNING:
                 best = min(trial.curve.values(), default=None)
                 epochs = max([trial.epochs, *trial.curve])
-                reason = f"cut off after {epochs} epochs"
+                mine = self.workers is None or trial.worker == self.study.worker
+                reason = f"cut off after {epochs} epochs" if mine else "under way in another run"
                 trial = replace(trial, state=TrialState.PRUNED, value=best, epochs=epochs, reason=reason)
             closed.append(trial)
         self.folder.write_trials(closed, self.names)
@@ -120,18 +173,12 @@ class StudyBoard:
 
 
 def check_any_success(trials: list[TrialRecord]) -> None:
-    """Raise StudyError, naming the commonest reason, when no trial has a value."""
+    """Raise StudyError, naming the commonest reason, when trials failed and none has a value."""
     if any(trial.has_value for trial in trials):
         return
     reasons = Counter(trial.reason or trial.state.value for trial in trials if trial.state.is_failure)
     if not reasons:
-        raise StudyError(
-            explain(
-                "The search ended before a first trial had trained one epoch",
-                f"{len(trials)} trials begun",
-                "Give a larger budget, or fewer units and a shorter lookback",
-            )
-        )
+        return  # time ended first
     reason, count = reasons.most_common(1)[0]
     raise StudyError(
         explain(

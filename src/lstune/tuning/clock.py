@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from lstune.errors import UserError, explain
 
-__all__ = ["Budget", "format_seconds", "parse_duration"]
+__all__ = ["Budget", "Every", "format_seconds", "parse_duration"]
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -57,3 +58,21 @@ class Budget:
     def deadline(self, keep: float = 0.0) -> float | None:
         """The clock's time at which `keep` seconds are left; None without a limit."""
         return None if self.seconds is None else self.started + self.seconds - keep
+
+
+class Every:
+    """Called as often as you like, it says yes once in `seconds`, the first time at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> bool:
+        """Whether it is time again."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next:
+                return False
+            self._next = now + self._seconds
+            return True

@@ -32,7 +32,9 @@ from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_wind
 __all__ = [
     "CANDIDATES",
     "MEMBERS",
+    "OUT_OF_TIME",
     "RESEEDED",
+    "UNBEATEN",
     "Candidate",
     "Mixture",
     "Reserve",
@@ -44,6 +46,7 @@ __all__ = [
     "retrain",
     "try_folds",
     "try_seeds",
+    "without_networks",
 ]
 
 F64 = npt.NDArray[np.float64]
@@ -55,6 +58,9 @@ CANDIDATES = 12
 # The best of them are trained with another seed before the mixture is chosen.
 RESEEDED = 6
 MEMBERS = 4
+# Why a forecast may be a baseline alone.
+UNBEATEN = "no setting beat it on the validation rows"
+OUT_OF_TIME = "time ended before a first setting was trained"
 # Other seeds of a trial are trained under numbers this far from its own.
 _SEED_STEP = 10_000_000
 # A mixture that keeps less than this of itself is the baseline.
@@ -81,13 +87,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Candidates with their shares, and those of the baselines; `forecasts` and `actual` are (V, H)."""
+    """Candidates with their shares, and those of the baselines; `forecasts` and `actual` are (V, H).
+
+    `reason` says why there are no candidates, if there are none.
+    """
 
     candidates: tuple[Candidate, ...]
     shares: tuple[float, ...]
     baselines: dict[str, float]
     forecasts: F64
     actual: F64
+    reason: str = UNBEATEN
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, stop: StopFlag) -> list[R | None]:
@@ -135,8 +145,8 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
     """The trials with their forecasts of the validation rows, best first."""
 
     def load(trial: TrialRecord) -> Candidate | None:
-        fitted = objective.fitted(trial.number, trial.params)
-        state = objective.states.get(trial.number)
+        fitted = objective.fitted(trial.number, trial.params, trial.epochs)
+        state = objective.states.get(trial.number, trial.epochs)
         if fitted is None or state is None:
             return None
         part = fitted.pipeline.windows(objective.fold.validation)
@@ -265,6 +275,13 @@ def choose_mixture(
     )
 
 
+def without_networks(baselines: Mapping[str, F64], actual: F64) -> Mixture:
+    """The baseline that is best on the validation rows, for want of any trained setting; arrays are (V, H)."""
+    errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
+    best = min(errors, key=lambda name: errors[name])
+    return Mixture((), (), {best: 1.0}, baselines[best], actual, OUT_OF_TIME)
+
+
 def retrain(
     series: Series,
     rows: range,
@@ -334,6 +351,16 @@ def as_members(mixture: Mixture) -> list[Member]:
 
 def _epoch_seconds(trial: TrialRecord) -> float:
     return float(trial.attrs.get("seconds", 0.0)) / max(1, trial.epochs)
+
+
+class NoReserve:
+    """Stands for a `Reserve` where nothing comes after the search."""
+
+    FIXED = 0.0
+
+    def seconds(self, trials: Sequence[TrialRecord]) -> float:
+        """None."""
+        return 0.0
 
 
 class Reserve:
