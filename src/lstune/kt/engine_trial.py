@@ -77,7 +77,7 @@ class EngineTrial:
 
         outcome = run_fit(
             fit,
-            seed=self._seed(trial),
+            seed=self.seed_of(trial),
             state=state,
             stop=self.tuner.stop_flag,
             deadline=self.tuner.deadline,
@@ -104,11 +104,10 @@ class EngineTrial:
         for _, logs in fit.epochs_behind(state):
             self.is_better(logs)
 
-    def _seed(self, trial: Trial) -> int:
+    def seed_of(self, trial: Trial) -> int:
         """A number that depends on the search's seed, the trial, its execution and its retries alone."""
         oracle = self.tuner.oracle
-        number = list(oracle.trials).index(trial.trial_id) if trial.trial_id in oracle.trials else 0
-        retries = oracle._run_times.get(trial.trial_id, 0)
+        number, retries = oracle.numbers_of(trial.trial_id)
         entropy = [oracle.seed & 0xFFFFFFFF, number, self.execution, retries]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 

@@ -210,6 +210,11 @@ class Oracle:
         """The trial with this id."""
         return self.trials[trial_id]
 
+    def numbers_of(self, trial_id: str) -> tuple[int, int]:
+        """The place of a trial in the search, from 0, and how often it has been run before."""
+        place = list(self.trials).index(trial_id) if trial_id in self.trials else 0
+        return place, self._run_times.get(trial_id, 0)
+
     @synchronized
     def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """Completed trials, best first; then others, if there are too few."""

@@ -20,6 +20,7 @@ from lstune.kt.engine_trial import EngineTrial
 from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, SearchOver
 from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
+from lstune.kt.isolation import Isolation
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
@@ -44,6 +45,10 @@ _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 # Building and Keras' own training are not made for two threads; the engine's training is.
 _keras_lock = threading.RLock()
+
+
+class _NeedsKeras(Exception):
+    """This model is for Keras to train, in a process of its own (never seen by users)."""
 
 
 @contextlib.contextmanager
@@ -92,6 +97,7 @@ class Tuner(BaseTuner):
         self._keras_was_used = False
         self._warned_of_broadcast = False
         self._reasons: set[str] = set()
+        self._isolation: Isolation | None = None
         super().__init__(oracle, hypermodel, directory, project_name, overwrite, logger=logger, **kwargs)
         if distribution_strategy is not None:
             log.warning("a distribution strategy is in force: Keras trains all models, one after the other")
@@ -103,12 +109,31 @@ class Tuner(BaseTuner):
 
         engine: "auto" trains with lstune's engine what it knows and the rest with Keras, "lstune" takes what
         it does not know for an error, "keras" leaves all to Keras.  budget: a time such as "10m".
-        workers: trials at a time; two where the engine trains and there are two cores.
+        workers: trials at a time; two where the engine trains and there are two cores.  isolate: with True
+        whatever Keras trains is built and trained in processes of their own, which are renewed when they
+        grow, so that a long search keeps its memory; a crash there is a failed trial and no more. Callbacks
+        and a HyperModel's `fit` act in those processes too. Needs arguments that can be pickled.
         """
         self.engine = fit_kwargs.pop("engine", "auto")
         if self.engine not in _ENGINES:
             raise ValueError(explain(f"engine must be one of {', '.join(_ENGINES)}", self.engine))
-        super().search(*fit_args, **fit_kwargs)
+        isolate = fit_kwargs.pop("isolate", False)
+        if isolate and self.distribution_strategy is not None:
+            rule = "A distribution strategy lives in one process and cannot be isolated"
+            raise ValueError(explain(rule, "isolate=True", "Leave one of the two out"))
+        self._isolation = Isolation() if isolate else None
+        try:
+            super().search(*fit_args, **fit_kwargs)
+        finally:
+            if self._isolation is not None:
+                self._isolation.close()
+                self._isolation = None
+
+    def _fail(self, error: BaseException) -> None:
+        super()._fail(error)
+        isolation = self._isolation
+        if isolation is not None:
+            isolation.close()
 
     def _workers(self, asked: int | None) -> int:
         plain = type(self).run_trial in _plain_run_trials() and not self._own_fit()
@@ -136,11 +161,37 @@ class Tuner(BaseTuner):
         results = []
         for execution in range(self.executions_per_trial):
             keeper.begin(execution)
-            own = [*_copied(callbacks), *self._keras_callbacks(trial, keeper)]
-            results.append(
-                self._build_and_fit_model(trial, *fit_args, **fit_kwargs, callbacks=own, _keeper=keeper)
-            )
+            results.append(self._execute(trial, keeper, callbacks, fit_args, fit_kwargs))
         return results
+
+    def _execute(
+        self,
+        trial: Trial,
+        keeper: EngineTrial,
+        callbacks: Any,
+        fit_args: tuple[Any, ...],
+        fit_kwargs: dict[str, Any],
+    ) -> Any:
+        """One training of the trial: here, or in a process of its own what Keras trains under isolation."""
+        isolation = self._isolation
+        if isolation is None:
+            return self._train_here(trial, keeper, callbacks, fit_args, fit_kwargs)
+        # A fit of the user's own cannot be begun here and ended elsewhere: it goes as a whole.
+        if self.engine != "keras" and not self._own_fit():
+            with contextlib.suppress(_NeedsKeras):
+                return self._train_here(trial, keeper, callbacks, fit_args, fit_kwargs)
+        return isolation.run(self, trial, keeper, callbacks, fit_args, fit_kwargs)
+
+    def _train_here(
+        self,
+        trial: Trial,
+        keeper: EngineTrial,
+        callbacks: Any,
+        fit_args: tuple[Any, ...],
+        fit_kwargs: dict[str, Any],
+    ) -> Any:
+        own = [*_copied(callbacks), *self._keras_callbacks(trial, keeper)]
+        return self._build_and_fit_model(trial, *fit_args, **fit_kwargs, callbacks=own, _keeper=keeper)
 
     def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         keeper = kwargs.pop("_keeper", None) or EngineTrial(self, trial)
@@ -198,14 +249,20 @@ class Tuner(BaseTuner):
         if self.engine == "lstune":
             raise FatalValueError(explain("engine='lstune' trains only what the engine knows", reason))
         trial.engine = f"keras ({reason})"
-        if reason not in self._reasons:
-            self._reasons.add(reason)
-            log.warning("Keras trains this model, not lstune's engine: %s", reason)
+        self._note_reasons({reason})
+        if self._isolation is not None:
+            raise _NeedsKeras
         if self._failure is not None:
             raise SearchOver
         with _keras_lock:
             self._keras_was_used = True
             return keras_fit(*args, **kwargs)
+
+    def _note_reasons(self, reasons: set[str]) -> None:
+        """Say once each why Keras trains and not the engine."""
+        for reason in sorted(reasons - self._reasons):
+            log.warning("Keras trains this model, not lstune's engine: %s", reason)
+        self._reasons |= reasons
 
     # --- Building ---
 
