@@ -5,6 +5,7 @@ from lstune.errors import SpaceError
 from lstune.search.space import Space, default_setting, sample_setting, snap_setting
 from lstune.tuning.defaults import (
     Nature,
+    build_space,
     default_space,
     first_settings,
     is_multiplicative,
@@ -12,7 +13,6 @@ from lstune.tuning.defaults import (
     parse_override,
 )
 from lstune.tuning.settings import HYPERPARAMETERS, recipe
-from lstune.tuning.work import build_space
 
 NATURES = [
     Nature(60),

@@ -34,6 +34,8 @@ class FakeBoard:
     def exhausted(self):
         return False
 
+    elsewhere = False
+
     def report(self, job, epoch, value):
         self._alone()
         self.reports.append((job, epoch, value))

@@ -191,6 +191,8 @@ class Study:
         A non-finite value also gives True: tell the trial as DIVERGED. Reports are kept in memory until the
         trial is told.
         """
+        if self.worker is not None and self._lost(number):
+            return True  # so that the training ends; `tell` says why
         trial = self._running(number)
         if not math.isfinite(value):
             return True
@@ -219,7 +221,9 @@ class Study:
         with self._alone():
             if self._store is not None and self._store.shared:
                 self._sync()
-                self._check_mine(number)
+                if self._lost(number):
+                    self._curves.pop(number, None)
+                    raise TrialLost(explain("a trial is told by the process that has it", number))
             told = self._told(number, value, TrialState(state), epochs, reason, now, attrs)
             self._put(told)
         # Only now: if storage fails, nothing is lost and tell may be called again.
@@ -324,13 +328,14 @@ class Study:
         """Alone among the processes that share the study."""
         return self._store.lock() if self._store is not None else nullcontext()
 
-    def _check_mine(self, number: int) -> None:
-        trial = self._records[number] if 0 <= number < len(self._records) else None
-        if trial is not None and (trial.state is not TrialState.RUNNING or trial.worker != self.worker):
-            self._curves.pop(number, None)
-            raise TrialLost(
-                explain("a trial is told by the process that has it", f"{number}, {trial.worker}")
-            )
+    def _lost(self, number: int) -> bool:
+        """Whether another process has the trial now, or has told it."""
+        if not 0 <= number < len(self._records):
+            return False
+        trial = self._records[number]
+        return trial.worker != self.worker or (
+            self.worker is not None and trial.state is not TrialState.RUNNING
+        )
 
     def _may_start(self) -> bool:
         if self.n_trials is not None and len(self._records) >= self.n_trials:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
 
-from lstune.errors import StudyError, explain
+from lstune.errors import StorageError, StudyError, explain
 from lstune.search import Job, Study, TrialRecord, TrialState
 from lstune.search.study import TrialLost
 from lstune.search.workers import Workers
@@ -88,10 +89,15 @@ class StudyBoard:
         if self.workers is not None:
             self.workers.beat()
 
-    def leave(self) -> None:
-        """After the search: other workers may take over what this one has left under way."""
-        if self.workers is not None:
-            self.workers.end()
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around the search; after it, other workers may take over what this one has left under way."""
+        try:
+            yield
+        finally:
+            if self.workers is not None:
+                with suppress(StorageError, OSError):  # broken storage has been told already
+                    self.workers.end()
 
     @property
     def has_value(self) -> bool:
@@ -117,7 +123,8 @@ class StudyBoard:
             state = TrialState.FAILED
         seconds = self.study.trials[job.number].attrs.get("seconds", 0.0) + outcome.seconds
         ended_early = outcome.status != "reached"
-        try:
+        # A process that was silent too long has lost the trial to another one, which trains it just the same.
+        with suppress(TrialLost):
             self.study.tell(
                 job.number,
                 outcome.value,
@@ -127,8 +134,6 @@ class StudyBoard:
                 now=time.time(),
                 attrs={"seconds": round(seconds, 4)},
             )
-        except TrialLost:
-            pass  # this process was silent so long that another one trains the trial: with the same end
         self._stand()
         self.folder.write_trials(self.trials, self.names)
         if self.watch is not None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lstune.errors import SpaceError, explain
-from lstune.search.space import Choice, Fixed, Float, Int, Space
+from lstune.search.space import Choice, Fixed, Float, Int, Space, load_tables, snap_setting
 from lstune.tuning.settings import check_names
 
 __all__ = [
     "Nature",
+    "build_space",
     "default_space",
     "first_settings",
     "is_multiplicative",
@@ -151,6 +153,23 @@ def largest_lookback(space: Space) -> int:
         return max(int(value) for value in param.values())  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise SpaceError(explain("lookback must hold whole numbers", param)) from None
+
+
+def build_space(
+    changes: Space | Mapping[str, Any] | str | Path | None, nature: Nature
+) -> tuple[Space, list[dict[str, Any]]]:
+    """The search space with the caller's changes, and the settings to try first."""
+    if isinstance(changes, Space):
+        space = changes
+    else:
+        if isinstance(changes, (str, Path)):
+            changes = load_tables(changes)
+        check_names(changes or {})
+        space = default_space(nature).replace(changes or {})
+    check_names(space)
+    settings = [snap_setting(space, setting) for setting in first_settings(space)]
+    unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
+    return space, unique
 
 
 def parse_override(text: str, space: Mapping[str, Any]) -> tuple[str, Any]:

@@ -276,7 +276,7 @@ def choose_mixture(
 
 
 def without_networks(baselines: Mapping[str, F64], actual: F64) -> Mixture:
-    """The baseline that is best on the validation rows, for want of any trained setting; arrays are (V, H)."""
+    """The baseline that is best on the validation rows, for want of a trained setting; arrays are (V, H)."""
     errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
     best = min(errors, key=lambda name: errors[name])
     return Mixture((), (), {best: 1.0}, baselines[best], actual, OUT_OF_TIME)

@@ -8,19 +8,24 @@ the test tail), result.json, forecast.csv, report.html.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lstune.errors import RunError, explain
+from lstune.errors import RunError, StorageError, explain
 
-__all__ = ["RunFolder", "default_folder", "write_atomic"]
+__all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors", "write_atomic"]
 
 SETTINGS_SCHEMA = 1
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What no other trial would fare better with: disk full, quota used up, file system read-only, disk broken.
+BROKEN_DISK = _FULL | {errno.EROFS, errno.EIO}
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -45,6 +50,27 @@ def default_folder(name: str, now: datetime | None = None) -> Path:
         path = Path("runs") / f"{plain}-{stamp}-{number}"
         number += 1
     return path
+
+
+@contextmanager
+def disk_errors(folder: RunFolder) -> Iterator[None]:
+    """A full or broken disk, or database, as a StorageError that says how to go on."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error} {_go_on(folder, 'Mend that')}") from error
+    except OSError as error:
+        if error.errno not in BROKEN_DISK:
+            raise
+        said = os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
+        fix = _go_on(folder, "Make room" if error.errno in _FULL else "Mend that")
+        raise StorageError(explain("The run cannot be written to its disk any more", said, fix)) from error
+
+
+def _go_on(folder: RunFolder, what: str) -> str:
+    if not (folder.path / _FILES["settings"]).exists():
+        return f"{what}, and start again."
+    return f"{what}, and go on with: lstune resume {folder.path} (finished trials are kept)"
 
 
 class RunFolder:
@@ -104,6 +130,13 @@ class RunFolder:
             self._lock = None
             (self.path / ".lock").unlink(missing_ok=True)
 
+    def has_trials(self) -> bool:
+        """Whether any trial was ever told here."""
+        try:
+            return len(self.trials.read_text(encoding="utf-8").splitlines()) > 1
+        except OSError:
+            return False
+
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write one of the folder's JSON files; numbers that are not finite become null."""
         write_atomic(getattr(self, name), json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
@@ -140,6 +173,9 @@ _FILES = {
     "series": "series.npz",
     "model": "model",
     "result": "result.json",
+    "compared": "compare.json",
+    "compared_page": "compare.html",
+    "curve": "curve.json",
     "forecast": "forecast.csv",
     "predictions": "predictions.npz",
     "report": "report.html",

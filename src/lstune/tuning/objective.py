@@ -229,7 +229,7 @@ class Objective:
     def _state(self, job: Any) -> TrainState | None:
         """Where the trial stands; a damaged file counts as none, for training anew gives the same bits."""
         try:
-            return self.states.get(job.number)
+            return self.states.get(job.number, job.start_epoch)
         except RunError:
             return None
 
@@ -269,9 +269,9 @@ class Objective:
         origins = self.validation_origins()
         return self.series.values[origins[:, None] + np.arange(1, self.horizon + 1)]
 
-    def fitted(self, number: int, setting: dict[str, Any]) -> Fitted | None:
-        """The trial's network with its best weights, as trained in the search; None if it has none."""
-        state: TrainState | None = self.states.get(number)
+    def fitted(self, number: int, setting: dict[str, Any], epoch: int = 0) -> Fitted | None:
+        """The trial's network with its best weights after `epoch` epochs or more; None if it has none."""
+        state: TrainState | None = self.states.get(number, epoch)
         if state is None or state.best_weights is None:
             return None
         chosen = self.recipe(setting)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lstune.errors import UserError, explain
+from lstune.search.urls import hide_password
 
 __all__ = ["DEFAULT_BUDGET", "TuneOptions", "default_workers"]
 
@@ -29,7 +30,8 @@ class TuneOptions:
     for no limit (60 s when trials is None too).  test_fraction, validation_fraction: shares of the rows.
     folds: rolling origins; the search sees the last fold, finalists all.
     workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
-    storage: an SQLAlchemy URL for the study, None for a journal file in the run's folder.
+    storage: an SQLAlchemy URL (or a journal file's path) for a study that runs may share, None for a journal
+    file in the run's folder.  study: its name there.
     trial_timeout: seconds that one piece of a trial may take.  baselines: "auto", "simple", or names of
     statistical ones, see `lstune.evaluation.wanted_statistical`.
     """
@@ -45,7 +47,8 @@ class TuneOptions:
     seed: int = 0
     workers: int | None = None
     ensemble: bool = True
-    storage: str | None = None
+    storage: str | None = field(default=None, repr=False)  # may hold a password
+    study: str | None = None
     trial_timeout: float | None = None
     baselines: str = "auto"
 
@@ -74,5 +77,6 @@ class TuneOptions:
         return self.workers or default_workers()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `TuneOptions(**data)` reads it back."""
-        return asdict(self)
+        """Plain data for JSON, without a password; `TuneOptions(**data)` reads it back."""
+        storage = None if self.storage is None else hide_password(self.storage)
+        return {**asdict(self), "storage": storage}

@@ -14,6 +14,7 @@ from lstune.tuning.folder import RunFolder
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress, Silent
 from lstune.tuning.run import Run, load
+from lstune.tuning.sharing import storage_again
 from lstune.tuning.work import Work
 
 __all__ = ["resume"]
@@ -25,6 +26,7 @@ def resume(
     trials: int | None = None,
     budget: float | str | None = None,
     workers: int | None = None,
+    storage: str | None = None,
     progress: Progress | None = None,
     started: float | None = None,
 ) -> Run:
@@ -32,7 +34,9 @@ def resume(
 
     Finished trials are kept, trials under way go on from their last saved state. `trials` is the new limit of
     trials in all, `budget` the time from now; without them the run's own limits hold: its budget less what
-    its trials have used. With one worker the trials are those of the uninterrupted run.
+    its trials have used. `storage` says where the study is now, or gives the password that the folder does
+    not keep (the environment's LSTUNE_STORAGE does too, and the driver's own files such as ~/.pgpass). With
+    one worker the trials are those of the uninterrupted run.
     Raises RunError if the folder holds no run, or a finished one and no new limit is given.
     """
     began = time.monotonic() if started is None else started
@@ -50,6 +54,7 @@ def resume(
         trials=known.trials if trials is None and budget is None else trials,
         budget=known.budget if budget is None else parse_duration(budget),
         workers=known.workers if workers is None else workers,
+        storage=storage_again(known.storage, storage),
     )
     shown = progress or Silent()
     try:
@@ -62,6 +67,7 @@ def resume(
             began,
             settings["series"].get("source"),
         )
+        work.worker = settings.get("worker", work.worker)
         work.resume(folder, fresh_budget=budget is not None)
         return load(folder.path)
     finally:

@@ -88,6 +88,7 @@ def tune(
     workers: int | None = None,
     ensemble: bool = True,
     storage: str | None = None,
+    study: str | None = None,
     trial_timeout: float | str | None = None,
     baselines: str = "auto",
     out: str | Path | None = None,
@@ -110,7 +111,9 @@ def tune(
             TOML or JSON file of it; a Space is taken as it is.
         workers: trials at once; one for each core if None.
         ensemble: whether several settings and the naive forecast may be mixed.
-        storage: SQLAlchemy URL of a database for the study, in place of a journal file in the folder.
+        storage: SQLAlchemy URL of a database for the study (or a journal file's path), in place of a file in
+            the folder.  study: its name there, the folder's if None. Runs on the same data that give the same
+            name share the study: each sees the trials of all, and `trials` counts over all.
         trial_timeout: the longest that a trial may take between two rungs; a longer one counts as failed.
         baselines: "auto" compares with AutoTheta, AutoETS and AutoARIMA too where statsforecast is installed
             and the budget is 30 s or more, "simple" never does; or some of auto_theta, auto_ets, auto_arima.
@@ -121,6 +124,8 @@ def tune(
     ends the search and finishes with what was found; a second one aborts.
     """
     began = time.monotonic() if started is None else started
+    if study is not None and storage is None:
+        raise UserError(explain("A study with a name is kept in a storage", study, "Give --storage too"))
     options = TuneOptions(
         horizon=horizon,
         method=method,
@@ -134,6 +139,7 @@ def tune(
         workers=workers,
         ensemble=ensemble,
         storage=storage,
+        study=study,
         trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
         baselines=baselines,
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,7 @@ from lstune._version import __version__
 from lstune.engine import StopFlag
 from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
-from lstune.search import Space, Study, TrialRecord, method_parts
-from lstune.search.blobs import FolderBlobs
-from lstune.search.space import snap_setting
-from lstune.search.storage import open_storage
+from lstune.search import Space, TrialRecord, method_parts
 from lstune.series import (
     Series,
     Split,
@@ -29,12 +25,11 @@ from lstune.series import (
     split_series,
     take_rows,
 )
-from lstune.tuning.board import StudyBoard, check_any_success
-from lstune.tuning.clock import Budget
+from lstune.tuning.board import StudyBoard, Watch, check_any_success
+from lstune.tuning.clock import Budget, Every, format_seconds
 from lstune.tuning.defaults import (
     Nature,
-    default_space,
-    first_settings,
+    build_space,
     is_multiplicative,
     largest_lookback,
 )
@@ -42,8 +37,10 @@ from lstune.tuning.executors import EXECUTORS
 from lstune.tuning.finish import (
     CANDIDATES,
     MEMBERS,
+    OUT_OF_TIME,
     RESEEDED,
     Mixture,
+    NoReserve,
     Reserve,
     as_members,
     choose_mixture,
@@ -53,37 +50,19 @@ from lstune.tuning.finish import (
     retrain,
     try_folds,
     try_seeds,
+    without_networks,
 )
-from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, write_atomic
+from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, disk_errors, write_atomic
 from lstune.tuning.objective import Objective
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress
 from lstune.tuning.record import changed_names, package_versions, write_predictions
 from lstune.tuning.result import Scored, build_result, score_test
-from lstune.tuning.settings import HYPERPARAMETERS, check_names, parse_lags
-from lstune.tuning.states import StateStore
+from lstune.tuning.settings import HYPERPARAMETERS, parse_lags
+from lstune.tuning.sharing import Search, agreed, open_search
 from lstune.tuning.statistical import fitted_beside, statistical_baselines
 
-__all__ = ["Work", "build_space"]
-
-
-def build_space(
-    changes: Space | Mapping[str, Any] | str | Path | None, nature: Nature
-) -> tuple[Space, list[dict[str, Any]]]:
-    """The search space with the caller's changes, and the settings to try first."""
-    if isinstance(changes, Space):
-        space = changes
-    else:
-        if isinstance(changes, (str, Path)):
-            from lstune.search.space import load_tables
-
-            changes = load_tables(changes)
-        check_names(changes or {})
-        space = default_space(nature).replace(changes or {})
-    check_names(space)
-    settings = [snap_setting(space, setting) for setting in first_settings(space)]
-    unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
-    return space, unique
+__all__ = ["Work"]
 
 
 class Work:
@@ -101,6 +80,7 @@ class Work:
     ) -> None:
         self.series = series
         self.source = source
+        self.worker = uuid.uuid4().hex[:12]
         self.changes = space
         self.options = options
         self.reading = reading
@@ -121,10 +101,13 @@ class Work:
         folder.create()
         folder.acquire()
         try:
-            save_series(self.series, folder.series)
-            # Last: a folder that has settings has all that `resume` needs.
-            folder.write_json("settings", self._settings())
-            self._go(folder)
+            with disk_errors(folder):
+                # A study that cannot be joined leaves no run behind.
+                search = None if self.options.storage is None else self._open(folder, fresh=True)
+                save_series(self.series, folder.series)
+                # Last: a folder that has settings has all that `resume` needs.
+                folder.write_json("settings", self._settings(folder))
+                self._go(folder, search or self._open(folder))
         finally:
             folder.release()
 
@@ -135,47 +118,41 @@ class Work:
         """
         folder.acquire()
         try:
-            self._go(folder, fresh_budget)
+            with disk_errors(folder):
+                self._go(folder, self._open(folder), fresh_budget)
         finally:
             folder.release()
 
-    def _go(self, folder: RunFolder, fresh_budget: bool = True) -> None:
+    def _go(self, folder: RunFolder, search: Search, fresh_budget: bool = True) -> None:
         keep = Reserve.FIXED * 0.7
         fitting = fitted_beside(self.statistical, self.series, self.split, self.options, self.budget, keep)
         with fitting as statistical:
-            self._search_and_finish(folder, fresh_budget, statistical)
+            self._search_and_finish(folder, search, fresh_budget, statistical)
 
     def _search_and_finish(
         self,
         folder: RunFolder,
+        search: Search,
         fresh_budget: bool,
         statistical: Callable[[], tuple[dict[str, Any], list[str]]],
     ) -> None:
         self._warm_up()
-        objective = Objective(
-            self.series,
-            self.split.folds[-1],
-            horizon=self.options.horizon,
-            seed=self.options.seed,
-            states=StateStore(FolderBlobs(folder.states)),
-            stop=StopFlag(),
-            timeout=self.options.trial_timeout,
-        )
-        study = self._study(folder)
+        objective, study = self._objective(search), search.study
         if not fresh_budget:
-            used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in study.trials)
+            own = [trial for trial in study.trials if trial.worker == study.worker]
+            used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in own)
             self.budget = replace(self.budget, started=self.budget.started - used / self.options.threads)
-        board = StudyBoard(study, folder, self.space.order)
+        board = StudyBoard(study, folder, self.space.order, workers=search.workers)
         reserve = Reserve(self.split, self.max_epochs, self._members(), self.options.threads, self.budget)
+        self.progress.stage("Searching")
         interrupted = self._search(objective, board, reserve)
+        if interrupted:
+            self.progress.note("Interrupted: finishing with what was found (Ctrl-C again to abort).")
         searched = self.budget.spent()
         trials = board.close()
         check_any_success(trials)
         left = self.budget.left()
-        search, objective = (
-            objective,
-            objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None),
-        )
+        objective = objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None)
         mixture = self._finalists(objective, trials)
         objective = objective.after_search(None)
         tested, fitted = self._train(objective, trials, reserve, mixture)
@@ -183,12 +160,27 @@ class Work:
         baselines, notes = statistical()
         for note in notes:
             self.progress.note(note)
-        scored = score_test(tested, self.series, self.split, self.options.seed, baselines)
+        scored = score_test(tested, self.series, self.split, self.options.seed, baselines, mixture.reason)
+        if mixture.reason == OUT_OF_TIME:
+            self.progress.note(f"This is a simple forecast alone: {OUT_OF_TIME}. Give a larger --budget.")
         self._write(folder, trials, searched, mixture, scored, fitted, interrupted)
         # What may still be promoted, or go on, in a resumed search, and the best; the rest is only weight.
-        best = {trial.number for trial in finalists(trials, CANDIDATES)}
-        open_ends = {trial.number for trial in study.trials if not trial.state.is_final}
-        search.states.keep(best | open_ends)
+        search.forget({trial.number for trial in finalists(trials, CANDIDATES)})
+
+    def search_alone(self, folder: RunFolder, watch: Watch) -> tuple[list[TrialRecord], bool]:
+        """The search and nothing after it, begun or gone on with in `folder`, which the caller has to itself.
+
+        The budget is for the search alone. Returns the trials, and whether the user ended it; states of
+        trials are kept only then.
+        """
+        search = self._open(folder)
+        objective = self._objective(search)
+        board = StudyBoard(search.study, folder, self.space.order, watch, search.workers)
+        interrupted = self._search(objective, board, NoReserve())
+        trials = board.close()
+        if not interrupted:
+            objective.states.keep(set())
+        return trials, interrupted
 
     # ---- before the search ---------------------------------------------------------------------------
 
@@ -239,12 +231,17 @@ class Work:
     def _members(self) -> int:
         return MEMBERS if self.options.ensemble and self.sampler != "manual" else 1
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, folder: RunFolder) -> dict[str, Any]:
         reading = {key: list(v) if isinstance(v, tuple) else v for key, v in self.reading.items()}
         return {
             "schema": SETTINGS_SCHEMA,
             "lstune": __version__,
-            "options": self.options.to_dict(),
+            # The study keeps its name when the folder is moved.
+            "options": {
+                **self.options.to_dict(),
+                "study": self.options.study or folder.path.resolve().name,
+            },
+            "worker": self.worker,
             "reading": reading,
             "series": {
                 "name": self.series.name,
@@ -258,62 +255,88 @@ class Work:
         }
 
     def _warm_up(self) -> None:
-        from lstune.engine.warmup import prepare
+        from lstune.engine.warmup import is_compiled, prepare
 
+        cold, began = not is_compiled(), time.monotonic()
         prepare()  # says so itself when there is something to wait for
+        if cold and self.budget.seconds is not None:
+            spent = format_seconds(time.monotonic() - began)
+            self.progress.note(f"Compiling took {spent} of the budget; it happens once on a machine.")
 
-    def _study(self, folder: RunFolder) -> Study:
-        store = open_storage(self.options.storage or folder.journal, study=folder.path.resolve().name)
-        if store.read_spec() is not None:
-            return Study.load(store, n_trials=self.options.trials)
-        return Study(
-            self.space,
-            sampler=self.sampler,
-            scheduler=self.scheduler,
-            max_epochs=self.max_epochs,
-            min_epochs=min(self.max_epochs, 5),
+    def _objective(self, search: Search) -> Objective:
+        return Objective(
+            self.series,
+            self.split.folds[-1],
+            horizon=self.options.horizon,
             seed=self.options.seed,
-            n_trials=self.options.trials,
-            settings=[] if self.sampler == "grid" else self.first[: 1 if self.sampler == "manual" else None],
-            storage=store,
+            states=search.states,
+            stop=StopFlag(),
+            timeout=self.options.trial_timeout,
+        )
+
+    def study_settings(self) -> dict[str, Any]:
+        """The arguments of the run's Study, but for storage and limit."""
+        return {
+            "space": self.space,
+            "sampler": self.sampler,
+            "scheduler": self.scheduler,
+            "max_epochs": self.max_epochs,
+            "min_epochs": min(self.max_epochs, 5),
+            # Hyperband's brackets begin anew as long as time or trials are left.
+            "iterations": None,
+            "seed": self.options.seed,
+            "settings": []
+            if self.sampler == "grid"
+            else self.first[: 1 if self.sampler == "manual" else None],
+        }
+
+    def _open(self, folder: RunFolder, fresh: bool = False) -> Search:
+        return open_search(
+            folder,
+            self.options,
+            self.study_settings(),
+            worker=self.worker,
+            context=agreed(self.series, self.options),
+            fresh=fresh,
         )
 
     # ---- the search ----------------------------------------------------------------------------------
 
-    def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve) -> bool:
+    def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve | NoReserve) -> bool:
         """Run trials until time, trials or patience end; whether the user ended them."""
-        self.progress.stage("Searching")
-        naive = self._validation_naive(objective)
-        wait = _Wait()
+        naive = self.validation_naive(objective)
+        keep, due = 3.0, Every(0.5)
 
         def should_stop() -> bool:
             if self.budget.seconds is None:
                 return False
-            if wait.due():  # the estimate looks at all trials: not at every tick
-                wait.keep = reserve.seconds(board.trials)
+            nonlocal keep
+            if due():  # the estimate looks at all trials: not at every tick
+                keep = reserve.seconds(board.trials)
             if board.has_value:
-                return self.budget.left() <= wait.keep
+                return self.budget.left() <= keep
             # Compilation or a huge setting may have eaten the time: a first result is worth the reserve.
-            return self.budget.left() <= Reserve.FIXED
+            return self.budget.left() <= reserve.FIXED
 
         def tick() -> None:
+            board.beat()
             left = None if self.budget.seconds is None else self.budget.left()
             self.progress.show(board.snapshot(naive, lambda: (self.budget.spent(), left)))
 
-        interrupted = EXECUTORS["threads"](
-            board,
-            objective.run,
-            workers=self.options.threads,
-            should_stop=should_stop,
-            halt=objective.stop.set,
-            tick=tick,
-        )
+        with board.working():
+            interrupted = EXECUTORS["threads"](
+                board,
+                objective.run,
+                workers=self.options.threads,
+                should_stop=should_stop,
+                halt=objective.stop.set,
+                tick=tick,
+            )
         tick()
-        if interrupted:
-            self.progress.note("Interrupted: finishing with what was found (Ctrl-C again to abort).")
         return interrupted
 
-    def _validation_naive(self, objective: Objective) -> float:
+    def validation_naive(self, objective: Objective) -> float:
+        """The naive forecast's mean absolute error on the objective's validation rows."""
         baselines, actual = self._validation_rows(objective.validation_origins())
         return float(np.abs(baselines["naive"] - actual).mean())
 
@@ -338,16 +361,21 @@ class Work:
         complete_finalists(objective, chosen[: self._members()], workers)
         candidates = load_candidates(objective, chosen, workers)
         if not candidates:
-            check_any_success([])
+            return without_networks(*self._validation_rows(self._all_origins()))
         if self.sampler != "manual":
             best = try_seeds(objective, candidates[:RESEEDED], 1, workers)
             candidates = [*best, *candidates[RESEEDED:]]
+        origins = objective.validation_origins()
         if len(self.split.folds) > 1:
             earlier = [objective.on_fold(fold) for fold in self.split.folds[:-1]]
-            candidates = try_folds(earlier, candidates[:RESEEDED], workers)
-            if not candidates:
-                check_any_success([])
-        baselines, actual = self._validation_rows(self._all_origins())
+            everywhere = try_folds(earlier, candidates[:RESEEDED], workers)
+            if everywhere:
+                candidates, origins = everywhere, self._all_origins()
+            else:
+                self.progress.note(
+                    "Time did not suffice for the earlier folds: settings are compared on the last."
+                )
+        baselines, actual = self._validation_rows(origins)
         return choose_mixture(
             candidates,
             baselines,
@@ -363,7 +391,8 @@ class Work:
     ) -> tuple[Forecaster, Forecaster]:
         """The forecaster that meets the test tail and the one for the coming rows."""
         self.progress.stage("Training on more rows")
-        scale = local_scale(self.series.values, self._all_origins())
+        origins = self._all_origins()[-len(mixture.actual) :]  # of the last fold alone where time was short
+        scale = local_scale(self.series.values, origins)
         intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
         repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
@@ -414,7 +443,7 @@ class Work:
         self.progress.stage("Writing")
         save_forecaster(forecaster, folder.model)
         write_atomic(folder.forecast, forecaster.predict().to_csv())
-        best = mixture.candidates[0].setting if mixture.candidates else finalists(trials, 1)[0].params
+        best = next(iter([*mixture.candidates, *finalists(trials, 1), *trials]), None)
         result = build_result(
             series=self.series,
             options=self.options,
@@ -424,11 +453,12 @@ class Work:
                 "refit": self.budget.spent() - searched,
                 "total": self.budget.spent(),
             },
-            best=best,
+            best=getattr(best, "setting", None) or getattr(best, "params", {}),
             validation=(mixture.forecasts, mixture.actual),
             scored=scored,
             forecaster=forecaster,
             interrupted=interrupted,
+            reason=mixture.reason,
             seed_maes=[candidate.seed_maes for candidate in mixture.candidates],
         )
         folder.write_json("result", result)
@@ -462,21 +492,3 @@ def _first_of_each(members: list[Any], mixture: Mixture) -> list[Any]:
     for candidate in mixture.candidates:
         first.append(next(member for member in members if member.setting == candidate.setting))
     return first
-
-
-class _Wait:
-    """The seconds to keep for the finish, renewed twice a second; a guess until the first trial has ended."""
-
-    def __init__(self) -> None:
-        self.keep = 3.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def due(self) -> bool:
-        """Whether to renew now."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._next:
-                return False
-            self._next = now + 0.5
-            return True

@@ -35,6 +35,10 @@ class Board(Protocol):
     def exhausted(self) -> bool:
         """Whether `ask` will never give a job again, whatever is reported."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other processes have work under way whose end may give this one something to do."""
+
     def report(self, job: Any, epoch: int, value: float) -> bool:
         """Take one epoch's score; True stops the trial."""
 

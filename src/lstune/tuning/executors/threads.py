@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from lstune.errors import StorageError
 from lstune.tuning.executors.base import Board, Outcome
+from lstune.tuning.folder import BROKEN_DISK
 
 __all__ = ["run_threads"]
 
 _TICK = 0.1  # seconds between two looks at the clock
+_POLL = 0.5  # seconds between two questions whether other processes have left something to do
 
 
 class _Pool:
@@ -44,10 +47,11 @@ class _Pool:
                     self.running += 1
                     return job
                 # Nothing now: another trial's result may free a promotion. Without running trials it cannot.
-                if self.board.exhausted or self.running == 0:
+                elsewhere = self.board.elsewhere
+                if self.board.exhausted or (self.running == 0 and not elsewhere):
                     self.changed.notify_all()
                     return None
-                self.changed.wait()
+                self.changed.wait(_POLL if elsewhere else None)
         return None
 
     def _do(self, job: Any) -> None:
@@ -59,7 +63,11 @@ class _Pool:
         outcome: Outcome | None = None
         try:
             outcome = self.run(job, report)
-        except Exception as error:  # one bad trial never ends the study
+        except StorageError:
+            raise
+        except Exception as error:  # one bad trial never ends the study; a broken disk does
+            if isinstance(error, OSError) and error.errno in BROKEN_DISK:
+                raise
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             outcome = Outcome("failed", None, 0, text, time.monotonic() - started)
         finally:
@@ -101,7 +109,7 @@ def run_threads(
         while any(thread.is_alive() for thread in threads):
             _join_one(threads)
             tick()
-            if should_stop() and not pool.stopping:
+            if pool.error is not None or (should_stop() and not pool.stopping):
                 finish()
     except KeyboardInterrupt:
         interrupted = True
