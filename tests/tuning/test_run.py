@@ -8,12 +8,17 @@ import pandas as pd
 import pytest
 
 import lstune
+from lstune.cli.table import result_table
 from lstune.errors import DataError, RunError, SpaceError, StudyError, UserError
 from lstune.evaluation import baseline_forecasts, mase_scale
 from lstune.forecaster import forecast_at, load_forecaster, save_forecaster
 from lstune.report import collect
 from lstune.series import append_rows, scored_origins, split_series, take_rows
+from lstune.tuning import work
+from lstune.tuning.executors import Outcome
+from lstune.tuning.objective import Objective
 from lstune.tuning.progress import Progress
+from lstune.tuning.resume import resume
 
 from .conftest import TINY, make_series
 
@@ -312,6 +317,53 @@ def test_a_study_in_which_all_fails_names_the_reason(tmp_path):
         lstune.tune(make_series(), trials=3, space=space, out=tmp_path / "run")
     assert "learning_rate" in str(error.value)
     assert "diverged" in (tmp_path / "run" / "trials.csv").read_text()
+
+
+def test_a_budget_too_small_for_one_epoch_still_ends_usefully(tmp_path, monkeypatch):
+    def train_too_long(self, job, report):
+        while not self.stop.is_set():
+            time.sleep(0.01)
+        return Outcome("interrupted", None, 0, "no epoch was finished", 0.0)
+
+    monkeypatch.setattr(Objective, "run", train_too_long)
+    display = Notes()
+    asked = {"space": TINY, "budget": "2s", "progress": display}
+    run = lstune.tune(make_series(), out=tmp_path / "run", **asked)
+    assert run.verdict.startswith("no skill over seasonal naive: use the seasonal naive forecast (time ended")
+    assert run.result["forecaster"]["baselines"] == {"seasonal_naive": 1.0}
+    assert run.result["trials"]["complete"] == 0
+    assert any("larger --budget" in note for note in display.notes)
+    assert run.predict()["forecast"].iloc[0] == make_series().values[-12]
+    assert "time ended" in (run.path / "report.html").read_text()
+    assert "time ended" in result_table(run.result, str(run.path))
+    monkeypatch.undo()
+    again = resume(run.path, trials=3)
+    assert again.result["trials"]["complete"] >= 1
+
+
+def test_the_time_that_compiling_takes_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("lstune.engine.warmup.is_compiled", lambda: False)
+    display = Notes()
+    lstune.tune(make_series(), space=TINY, trials=1, budget="1h", progress=display, out=tmp_path / "run")
+    assert any("Compiling took" in note and "budget" in note for note in display.notes)
+
+
+def test_folds_that_time_does_not_suffice_for_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "try_folds", lambda objectives, candidates, workers: [])
+    display = Notes()
+    run = lstune.tune(make_series(), space=TINY, trials=2, folds=2, progress=display, out=tmp_path / "run")
+    assert any("earlier folds" in note for note in display.notes)
+    assert run.result["validation"]["mae"] > 0
+
+
+class Notes(Progress):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 class Interrupts(Progress):

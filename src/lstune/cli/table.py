@@ -7,7 +7,15 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["WIDTH", "datasets_table", "forecast_table", "format_number", "format_setting", "result_table"]
+__all__ = [
+    "WIDTH",
+    "comparison_table",
+    "datasets_table",
+    "forecast_table",
+    "format_number",
+    "format_setting",
+    "result_table",
+]
 
 WIDTH = 80
 
@@ -70,9 +78,9 @@ def _day(stamp: str) -> str:
 
 
 def _mixture(mixture: Mapping[str, Any]) -> str:
-    baselines = {name.replace("_", " "): share for name, share in mixture["baselines"].items()}
+    baselines = {_label(name): share for name, share in mixture["baselines"].items()}
     if not mixture["networks"]:
-        return f"the {next(iter(baselines))} forecast: no setting beat it on the validation rows"
+        return f"the {next(iter(baselines))} forecast: {mixture.get('reason') or 'no setting beat it'}"
     count, settings = mixture["networks"], len(mixture["settings"])
     text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
     return text + "".join(
@@ -111,6 +119,44 @@ def forecast_table(table: Any) -> str:
         cells = (format_number(row[name], 6) for name in columns)
         lines.append(f"{stamp:<{wide}}" + "".join(f"{cell:>15}" for cell in cells))
     return "\n".join(lines)
+
+
+def comparison_table(result: Mapping[str, Any], path: str) -> str:
+    """A comparison of methods: best errors on the way at equal times and epochs, and what they say."""
+    summary, series = result["summary"], result["series"]
+    about = f"{series['target']}, {series['rows']:,} rows; naive error {format_number(result['naive'])}"
+    lines = ["", *_field("Series", about)]
+    if summary:
+        seeds = sorted({row["seeds"] for row in summary["end"].values()})
+        count = " to ".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))
+        lines += ["", f"Best validation MAE so far, median of {count} seed{'s' if seeds[-1] > 1 else ''}"]
+        for axis in ("seconds", "epochs"):
+            lines += ["", *_on_the_way(summary, axis)]
+        lines += [
+            "",
+            f"{'At the end':<16}{'trials':>8}{'median':>12}{'lowest':>12}{'highest':>12}{'to naive':>12}",
+        ]
+        for name, row in summary["end"].items():
+            gain = "-" if row["to_naive"] is None else f"{100 * row['to_naive']:+.1f} %"
+            cells = "".join(f"{format_number(row[key]):>12}" for key in ("median", "lowest", "highest"))
+            lines.append(f"{name[:15]:<16}{row['trials']:>8,.0f}{cells}{gain:>12}")
+    lines += ["", *_field("Summary", " ".join(result["text"]))]
+    if result["missing"]:
+        lines += _field(
+            "Missing", f"{result['missing']} searches; the same command with --out {path} goes on"
+        )
+    return "\n".join([*lines, *_field("Saved in", f"{path} (open compare.html in it)" if summary else path)])
+
+
+def _on_the_way(summary: Mapping[str, Any], axis: str) -> list[str]:
+    """A line for each method: its spent seconds or epochs, and its median error at three common places."""
+    found = summary[axis]
+    heads = [f"at {place:,.0f}" for place in found["at"]]
+    lines = [f"{'By ' + axis:<16}{axis:>10}" + "".join(f"{head:>14}" for head in heads)]
+    for name, places in found["methods"].items():
+        cells = "".join(f"{format_number(place['median']):>14}" for place in places)
+        lines.append(f"{name[:15]:<16}{summary['end'][name][axis]:>10,.0f}{cells}")
+    return lines
 
 
 def datasets_table() -> str:

@@ -56,10 +56,12 @@ def score_test(
     split: Split,
     seed: int,
     statistical: Mapping[str, F64] | None = None,
+    reason: str = "",
 ) -> Scored:
     """Meet the test tail, once: forecasts from true lags, with nothing fitted on any of its rows.
 
-    statistical: forecasts (N, H) of further baselines on the same rows.
+    statistical: forecasts (N, H) of further baselines on the same rows. reason: why there are no networks in
+    the forecaster, if there are none.
     """
     forecasts, actual, origins = forecast_at(forecaster, series, split.test)
     horizon = forecaster.horizon
@@ -71,10 +73,11 @@ def score_test(
     verdict = judge(actual, forecasts, baselines, horizon=horizon, rng=rng)
     if not forecaster.members:
         label = BASELINES[next(iter(forecaster.baselines))].label
-        text = f"no skill over {label}: use the {label} forecast (no setting beat it on the validation rows)"
+        text = f"no skill over {label}: use the {label} forecast ({reason})"
         better, skill = BASELINES[verdict.baseline], verdict.skill
         if better.extra is not None and skill < 0 and verdict.p_value < SIGNIFICANT:
-            text = f"{text[:-1]}; {better.label} did on the test tail, by {-100 * skill / (1 - skill):.1f} %)"
+            gain = f"{-100 * skill / (1 - skill):.1f} % better"
+            text = f"{text[:-1]}; on the test tail {better.label} was {gain})"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
     bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins))
@@ -112,6 +115,7 @@ def build_result(
     forecaster: Forecaster,
     interrupted: bool = False,
     seed_maes: Sequence[Sequence[float]] = (),
+    reason: str = "",
 ) -> dict[str, Any]:
     """The content of result.json. `validation` holds forecasts and truth of the validation rows.
 
@@ -162,6 +166,7 @@ def build_result(
             "networks": len(forecaster.members),
             "settings": _settings(forecaster),
             "baselines": forecaster.baselines,
+            "reason": None if forecaster.members else reason,
         },
     }
 

@@ -30,6 +30,7 @@ from lstune.tuning.clock import Budget, Every, format_seconds
 from lstune.tuning.defaults import (
     Nature,
     build_space,
+    grid_note,
     is_multiplicative,
     largest_lookback,
 )
@@ -96,7 +97,8 @@ class Work:
 
     def run(self, folder: RunFolder) -> None:
         """Everything from the search to the written result, in `folder`."""
-        for note in self.series.notes:
+        grid = [grid_note(self.space, self.options.large_grid)] if self.sampler == "grid" else []
+        for note in [*self.series.notes, *grid]:
             self.progress.note(note)
         folder.create()
         folder.acquire()
@@ -285,12 +287,9 @@ class Work:
             # Hyperband's brackets begin anew as long as time or trials are left.
             "iterations": None,
             "seed": self.options.seed,
-            "settings": []
-            if self.sampler == "grid"
-            else self.first[: 1 if self.sampler == "manual" else None],
+            "sampler_options": {"limit": None} if grid and self.options.large_grid else {},
+            "settings": [] if grid else self.first[: 1 if self.sampler == "manual" else None],
         }
-
-    def _open(self, folder: RunFolder, fresh: bool = False) -> Search:
         return open_search(
             folder,
             self.options,
@@ -304,7 +303,7 @@ class Work:
 
     def _search(self, objective: Objective, board: StudyBoard, reserve: Reserve | NoReserve) -> bool:
         """Run trials until time, trials or patience end; whether the user ended them."""
-        naive = self.validation_naive(objective)
+        naive = self.validation_naive()
         keep, due = 3.0, Every(0.5)
 
         def should_stop() -> bool:
@@ -335,9 +334,10 @@ class Work:
         tick()
         return interrupted
 
-    def validation_naive(self, objective: Objective) -> float:
-        """The naive forecast's mean absolute error on the objective's validation rows."""
-        baselines, actual = self._validation_rows(objective.validation_origins())
+    def validation_naive(self) -> float:
+        """The naive forecast's mean absolute error on the validation rows that the search is scored on."""
+        last = self.split.folds[-1].validation
+        baselines, actual = self._validation_rows(scored_origins(self.series, last, self.options.horizon))
         return float(np.abs(baselines["naive"] - actual).mean())
 
     def _validation_rows(self, origins: Any) -> tuple[dict[str, Any], Any]:
@@ -372,9 +372,7 @@ class Work:
             if everywhere:
                 candidates, origins = everywhere, self._all_origins()
             else:
-                self.progress.note(
-                    "Time did not suffice for the earlier folds: settings are compared on the last."
-                )
+                self.progress.note("No time was left for the earlier folds: the last one decides.")
         baselines, actual = self._validation_rows(origins)
         return choose_mixture(
             candidates,
