@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import time
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -342,7 +343,7 @@ def test_a_budget_too_small_for_one_epoch_still_ends_usefully(tmp_path, monkeypa
 
 
 def test_the_time_that_compiling_takes_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("lstune.engine.warmup.is_compiled", lambda: False)
+    monkeypatch.setattr(import_module("lstune.engine.warmup"), "is_compiled", lambda: False)
     display = Notes()
     lstune.tune(make_series(), space=TINY, trials=1, budget="1h", progress=display, out=tmp_path / "run")
     assert any("Compiling took" in note and "budget" in note for note in display.notes)
