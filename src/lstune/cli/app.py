@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from lstune.cli import main as entry
+from lstune.cli.compare import compare
 from lstune.cli.options import (
     Baselines,
     BudgetOption,
@@ -29,6 +30,7 @@ from lstune.cli.options import (
     Set,
     SpaceFile,
     Storage,
+    StudyName,
     Target,
     TestFraction,
     Timestamp,
@@ -36,6 +38,7 @@ from lstune.cli.options import (
     TrialTimeout,
     ValidationFraction,
     Workers,
+    Yes,
 )
 from lstune.cli.report import report
 from lstune.errors import LstuneError
@@ -113,7 +116,9 @@ def tune(
     ensemble: Ensemble = True,
     baselines: Baselines = "auto",
     storage: Storage = None,
+    study: StudyName = None,
     trial_timeout: TrialTimeout = None,
+    yes: Yes = False,
     out: Out = None,
     json_: Json = False,
 ) -> None:
@@ -147,7 +152,9 @@ def tune(
         ensemble=ensemble,
         baselines=baselines,
         storage=storage,
+        study=study,
         trial_timeout=trial_timeout,
+        large_grid=yes,
         out=out,
         progress=make_progress(sys.stderr),
         started=entry.STARTED,
@@ -174,6 +181,13 @@ def resume(
         typer.Option(help="Time from now: 60s, 10m, 2h. If neither is given, the run's own limits hold."),
     ] = None,
     workers: Workers = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Database URL of the run's study, where it has moved or its password is needed again "
+            "(folders keep none; LSTUNE_STORAGE or ~/.pgpass will do as well)."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Go on with a run that was cut off.
@@ -189,6 +203,7 @@ def resume(
         trials=trials,
         budget=budget,
         workers=workers,
+        storage=storage,
         progress=make_progress(sys.stderr),
         started=entry.STARTED,
     )
@@ -226,6 +241,7 @@ def forecast(
 
 
 app.command()(_guarded(report))
+app.command()(_guarded(compare))
 
 
 @app.command()

@@ -24,6 +24,7 @@ __all__ = [
     "Set",
     "SpaceFile",
     "Storage",
+    "StudyName",
     "Target",
     "TestFraction",
     "Timestamp",
@@ -31,6 +32,7 @@ __all__ = [
     "Trials",
     "ValidationFraction",
     "Workers",
+    "Yes",
 ]
 
 Data = Annotated[
@@ -83,8 +85,21 @@ Baselines = Annotated[
     ),
 ]
 Storage = Annotated[
-    str | None, typer.Option(help="Database URL for the study; a file in the run's folder if not given.")
+    str | None,
+    typer.Option(
+        envvar="LSTUNE_STORAGE",
+        help="Database URL for the study; a file in the run's folder if not given.",
+    ),
 ]
+StudyName = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        help="Name of the study in the storage. Runs on the same data that give the same name work on it "
+        "together, and --trials counts over all of them.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Search a grid however many settings it has.")]
 TrialTimeout = Annotated[
     str | None, typer.Option(help="Longest time for a trial between rungs; longer ones count as failed.")
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "build_space",
     "default_space",
     "first_settings",
+    "grid_note",
     "is_multiplicative",
     "largest_lookback",
     "parse_override",
@@ -170,6 +171,18 @@ def build_space(
     settings = [snap_setting(space, setting) for setting in first_settings(space)]
     unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
     return space, unique
+
+
+def grid_note(space: Space, large: bool) -> str:
+    """How many settings a grid has, said before it starts.
+
+    Raises SpaceError if they are too many, unless a `large` one was asked for.
+    """
+    from lstune.search.samplers.grid import GridSampler, check_grid, grid_size
+
+    size = grid_size(space)
+    check_grid(size, None if large else GridSampler().limit)
+    return f"The grid has {size:,} setting{'s' if size > 1 else ''}."
 
 
 def parse_override(text: str, space: Mapping[str, Any]) -> tuple[str, Any]:

@@ -32,6 +32,7 @@ class TuneOptions:
     workers: trials at once, None for one on each core.  ensemble: whether several settings may be mixed.
     storage: an SQLAlchemy URL (or a journal file's path) for a study that runs may share, None for a journal
     file in the run's folder.  study: its name there.
+    large_grid: whether a grid may have any number of settings.
     trial_timeout: seconds that one piece of a trial may take.  baselines: "auto", "simple", or names of
     statistical ones, see `lstune.evaluation.wanted_statistical`.
     """
@@ -49,6 +50,7 @@ class TuneOptions:
     ensemble: bool = True
     storage: str | None = field(default=None, repr=False)  # may hold a password
     study: str | None = None
+    large_grid: bool = False
     trial_timeout: float | None = None
     baselines: str = "auto"
 

@@ -91,6 +91,7 @@ def tune(
     study: str | None = None,
     trial_timeout: float | str | None = None,
     baselines: str = "auto",
+    large_grid: bool = False,
     out: str | Path | None = None,
     progress: Progress | None = None,
     started: float | None = None,
@@ -117,6 +118,7 @@ def tune(
         trial_timeout: the longest that a trial may take between two rungs; a longer one counts as failed.
         baselines: "auto" compares with AutoTheta, AutoETS and AutoARIMA too where statsforecast is installed
             and the budget is 30 s or more, "simple" never does; or some of auto_theta, auto_ets, auto_arima.
+        large_grid: whether method "grid" may take more than 10,000 settings.
         out: the run's folder, which must not hold a run yet; runs/NAME-DATE-TIME if None.
         progress: a display.  started: when the budget's clock began (`time.monotonic()`), now if None.
 
@@ -142,6 +144,7 @@ def tune(
         study=study,
         trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
         baselines=baselines,
+        large_grid=large_grid,
     )
     shown = progress or Silent()
     try:

@@ -278,6 +278,7 @@ class Work:
 
     def study_settings(self) -> dict[str, Any]:
         """The arguments of the run's Study, but for storage and limit."""
+        grid = self.sampler == "grid"
         return {
             "space": self.space,
             "sampler": self.sampler,
@@ -290,6 +291,8 @@ class Work:
             "sampler_options": {"limit": None} if grid and self.options.large_grid else {},
             "settings": [] if grid else self.first[: 1 if self.sampler == "manual" else None],
         }
+
+    def _open(self, folder: RunFolder, fresh: bool = False) -> Search:
         return open_search(
             folder,
             self.options,

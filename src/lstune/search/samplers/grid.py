@@ -88,7 +88,7 @@ def check_grid(size: int | None, limit: int | None) -> None:
             explain(
                 f"a grid may have at most {limit:,} settings unless confirmed",
                 "an uncountable space" if size is None else f"{size:,} settings",
-                "Fix parameters, give larger steps, or confirm the full grid",
+                "Fix parameters, give larger steps, or confirm the full grid (--yes, large_grid=True)",
             )
         )
 
