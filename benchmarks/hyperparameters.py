@@ -3,14 +3,16 @@
     python benchmarks/hyperparameters.py
 
 The table holds every setting of its grid, so the functional ANOVA (Hooker 2007; Hutter, Hoos &
-Leyton-Brown 2014) is exact: group means, no model of the error. The error of a setting is its least validation
-MAE within 27 epochs, taken as a logarithm, so that an effect is a share of the error; settings that diverged
-before their first epoch count with the worst error seen. Printed for each series:
+Leyton-Brown 2014) is exact: group means, no model of the error. The error of a setting is its least
+validation MAE within 27 epochs, taken as a logarithm, so that an effect is a share of the error;
+settings that diverged before their first epoch count with the worst error seen. Printed for each
+series:
 
 - share: of the variance between all settings, what the hyperparameter explains by itself,
-- among the best: how far the means of the best tenth of each value's settings lie apart; a search soon spends
-  its time there,
-- for each value: the mean error of its settings, and the least, both against the best of all (+5 is 5 % worse).
+- among the best: how far the means of the best tenth of each value's settings lie apart; a search
+  soon spends its time there,
+- for each value: the mean error of its settings, and the least, both against the best of all (+5 is
+  5 % worse).
 """
 
 from __future__ import annotations
@@ -65,6 +67,11 @@ def among_best(table: np.ndarray, axis: int, part: float = 0.1) -> float:
     return float(np.expm1(means.max() - means.min()))
 
 
+def _above(value: float, best: float) -> float:
+    """How many percent a log error lies above the best."""
+    return float(100 * np.expm1(value - best))
+
+
 def show(name: str, table: np.ndarray) -> None:
     """Print what one series says."""
     best = table.min()
@@ -80,7 +87,7 @@ def show(name: str, table: np.ndarray) -> None:
         label, shown = NAMES[key]
         rows = np.moveaxis(table, axis, 0).reshape(table.shape[axis], -1)
         values = ", ".join(
-            f"{shown(value)}: {100 * np.expm1(row.mean() - best):+.0f} ({100 * np.expm1(row.min() - best):+.1f})"
+            f"{shown(value)}: {_above(row.mean(), best):+.0f} ({_above(row.min(), best):+.1f})"
             for value, row in zip(AXES[key], rows, strict=True)
         )
         print(f"  {label:<15}{100 * share:>5.1f} %{100 * among_best(table, axis):>14.1f} %   {values}")
