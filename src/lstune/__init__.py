@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from lstune.forecaster import Forecaster
     from lstune.search import Choice, Fixed, Float, Int, Space
     from lstune.series import Series, read_series
+    from lstune.tuning.compare import Comparison, compare
     from lstune.tuning.run import Run, load, tune
 
 __all__ = [
     "Choice",
+    "Comparison",
     "DataError",
     "Fixed",
     "Float",
@@ -38,6 +40,7 @@ __all__ = [
     "StudyError",
     "UserError",
     "__version__",
+    "compare",
     "load",
     "read_series",
     "tune",
@@ -49,6 +52,7 @@ _HOMES = {
     "lstune.forecaster": ("Forecaster",),
     "lstune.search": ("Choice", "Fixed", "Float", "Int", "Space"),
     "lstune.series": ("Series", "read_series"),
+    "lstune.tuning.compare": ("Comparison", "compare"),
     "lstune.tuning.run": ("Run", "load", "tune"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

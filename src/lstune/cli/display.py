@@ -58,6 +58,7 @@ class PlainProgress(Progress):
 
     def stage(self, text: str) -> None:
         """Print the stage's name."""
+        self._best = None
         self._print(f"{text} ...")
 
     def show(self, snapshot: Snapshot) -> None:

@@ -150,8 +150,11 @@ def comparison_table(result: Mapping[str, Any], path: str) -> str:
 
 def _on_the_way(summary: Mapping[str, Any], axis: str) -> list[str]:
     """A line for each method: its spent seconds or epochs, and its median error at three common places."""
+    from lstune.tuning.clock import format_seconds
+
     found = summary[axis]
-    heads = [f"at {place:,.0f}" for place in found["at"]]
+    seconds = axis == "seconds"
+    heads = [f"at {format_seconds(place) if seconds else format(place, ',.0f')}" for place in found["at"]]
     lines = [f"{'By ' + axis:<16}{axis:>10}" + "".join(f"{head:>14}" for head in heads)]
     for name, places in found["methods"].items():
         cells = "".join(f"{format_number(place['median']):>14}" for place in places)

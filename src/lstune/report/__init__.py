@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FORMATS", "collect", "render", "short_html", "write_report"]
+__all__ = ["FORMATS", "collect", "render", "short_html", "write_comparison", "write_report"]
 
 FORMATS = {"html": "report.html", "md": "report.md", "json": "report.json"}
 
@@ -49,6 +49,13 @@ def write_report(folder: str | Path, out: str | Path | None = None, format: str 
     except OSError as error:
         raise RunError(explain("The report cannot be written", f"{path}: {error.strerror}")) from None
     return path
+
+
+def write_comparison(result: dict[str, Any], path: Path) -> None:
+    """Write the page of a comparison of methods; `result` is the content of its compare.json."""
+    from lstune.report.comparison import to_html
+
+    path.write_text(to_html(result), encoding="utf-8")
 
 
 def short_html(result: dict[str, Any], path: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -11,7 +12,7 @@ from lstune.report import words
 from lstune.report.data import ErrorRow, ReportData
 from lstune.report.figures import figures, first_view, slice_names
 
-__all__ = ["to_html"]
+__all__ = ["make_page", "make_payload", "to_html"]
 
 _SHORTEST = 24  # lists at least this long are written once and shared
 
@@ -19,11 +20,6 @@ _SHORTEST = 24  # lists at least this long are written once and shared
 def to_html(data: ReportData) -> str:
     """The page; about 4.9 MB, nearly all of it plotly.js."""
     drawn = figures(data)
-    # Reading the file, rather than importing plotly, saves a second at the end of every run.
-    library = resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
-    assets = resources.files("lstune.report").joinpath("assets")
-    style = assets.joinpath("report.css").read_text(encoding="utf-8")
-    script = assets.joinpath("report.js").read_text(encoding="utf-8")
     sections = [
         ("verdict", "Verdict", _verdict(data)),
         ("forecast", "Forecast", _forecast(data, drawn)),
@@ -34,10 +30,21 @@ def to_html(data: ReportData) -> str:
         ("trials", "Trials", _trials(data)),
         ("about", "This run", _about(data)),
     ]
+    payload = make_payload(drawn, table=_table(data))
+    return make_page(f"{data.name}: {data.target}", words.subtitle(data), sections, payload)
+
+
+def make_page(title: str, subtitle: str, sections: Sequence[tuple[str, str, str]], payload: str) -> str:
+    """A page of sections (key, title in the menu, HTML), empty ones left out, with what the script draws."""
+    # Reading the file, rather than importing plotly, saves a second at the end of every run.
+    library = resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
+    assets = resources.files("lstune.report").joinpath("assets")
+    style = assets.joinpath("report.css").read_text(encoding="utf-8")
+    script = assets.joinpath("report.js").read_text(encoding="utf-8")
     shown = [(key, title, body) for key, title, body in sections if body]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown)
     body = "".join(f'<section id="{key}">{text}</section>' for key, _, text in shown)
-    title = escape(f"{data.name}: {data.target}")
+    title = escape(title)
     return "".join(
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -46,9 +53,9 @@ def to_html(data: ReportData) -> str:
             f"<script>{library}</script></head>\n<body>",
             f'<div class="bar"><div><nav aria-label="Parts of the report">{links}</nav>',
             '<button id="theme" type="button">Dark</button></div></div>\n<main>',
-            f'<header><h1>{title}</h1><p class="soft">{escape(words.subtitle(data))}</p></header>',
+            f'<header><h1>{title}</h1><p class="soft">{escape(subtitle)}</p></header>',
             body.replace(" %", "\N{NO-BREAK SPACE}%"),
-            f'</main>\n<script id="data" type="application/json">{_payload(data, drawn)}</script>',
+            f'</main>\n<script id="data" type="application/json">{payload}</script>',
             f"<script>{script}</script></body></html>\n",
         ]
     )
@@ -57,11 +64,12 @@ def to_html(data: ReportData) -> str:
 # ---- the data for the script -----------------------------------------------------------------------------
 
 
-def _payload(data: ReportData, drawn: dict[str, Any]) -> str:
+def make_payload(drawn: dict[str, Any], **more: Any) -> str:
+    """Figures (and `more`) as JSON for a script element; long lists that come twice are written once."""
     pool: list[Any] = []
     known: dict[str, int] = {}
     shared = _share(drawn, pool, known)
-    found = {"figures": shared, "pool": pool, "table": _table(data)}
+    found = {"figures": shared, "pool": pool, **more}
     text = json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("</", "<\\/").replace("<!--", "<\\!--")
 

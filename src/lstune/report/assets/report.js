@@ -104,6 +104,7 @@
   }
 
   // ---- trials table ----
+  function tabulate() {
   const body = document.querySelector("#trials tbody");
   const heads = Array.from(document.querySelectorAll("#trials th"));
   const count = document.getElementById("shown");
@@ -165,6 +166,8 @@
     fill();
   }));
   filter.addEventListener("input", fill);
+  fill();
+  }
 
   // ---- the rest ----
   document.querySelectorAll("[data-view]").forEach((view) => view.addEventListener("click", () => {
@@ -195,6 +198,6 @@
   });
   system.addEventListener("change", () => { if (!chosen) { setTheme(); drawAll(); } });
   setTheme();
-  fill();
+  if (table) tabulate();
   drawAll();
 })();
