@@ -60,13 +60,23 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
         backend = JournalFile(path)
         with quiet():
             return Store(JournalStorage(backend), study, text, bool(shared), backend, torn)
-    if text.startswith("postgres://"):  # the form that hosting services give out; SQLAlchemy wants the other
-        text = text.replace("postgres://", "postgresql://", 1)
+    text = _named_driver(text)
     with quiet():
         storage = _open_database(text)
         if text.startswith("sqlite"):
             _use_wal(storage)
     return Store(storage, study, text, not text.startswith("sqlite") if shared is None else shared)
+
+
+def _named_driver(url: str) -> str:
+    """The URL with the PostgreSQL driver that is installed: SQLAlchemy's own choice differs by version."""
+    from importlib.util import find_spec
+
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql"):  # the first is the form that hosting services give out
+        return url
+    driver = next((name for name in ("psycopg2", "psycopg") if find_spec(name)), "psycopg2")
+    return f"postgresql+{driver}://{rest}"
 
 
 def _open_database(url: str) -> Any:
