@@ -30,6 +30,7 @@ BESIDE = {
 # package: the files that may import it.  A package that is not listed may be imported anywhere.
 OWNERS = {
     "optuna": ("search/*",),
+    "optuna_dashboard": ("search/*",),
     "sqlalchemy": ("search/*",),
     "cmaes": ("search/*",),
     "smac": ("search/samplers/smac*",),
@@ -58,6 +59,7 @@ LAZY = (
     "ray",
     "dask",
     "statsforecast",
+    "optuna_dashboard",
     "pyarrow",
     "jax",
     "torch",

@@ -13,6 +13,7 @@ import typer
 
 from lstune.cli import main as entry
 from lstune.cli.compare import compare
+from lstune.cli.dashboard import dashboard
 from lstune.cli.options import (
     Baselines,
     BudgetOption,
@@ -242,6 +243,7 @@ def forecast(
 
 app.command()(_guarded(report))
 app.command()(_guarded(compare))
+app.command()(_guarded(dashboard))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -13,6 +14,7 @@ from lstune.report.page import make_page, make_payload
 __all__ = ["figures_of", "to_html"]
 
 _COLORS = 8  # --c0 to --c7 in report.css
+_STEEP = 0.15  # share of the axis with the first fall, which would squeeze all the rest
 _AXES = {"seconds": "seconds of a search", "epochs": "epochs trained, all trials of a search together"}
 
 
@@ -69,14 +71,22 @@ def _bounds(curves: Mapping[str, Any], naive: float) -> list[float] | None:
     lows = [curve["lowest"][-1] for curve in curves.values() if curve["x"]]
     if not lows:
         return None
-    heights = sorted(
-        value for curve in curves.values() for value in curve["highest"][len(curve["highest"]) // 5 :]
-    )
-    best, high = min(lows), heights[int(0.95 * (len(heights) - 1))]
+    end = max(curve["x"][-1] for curve in curves.values() if curve["x"])
+    best, high = min(lows), max(map(partial(_later, place=_STEEP * end), filter(_drawn, curves.values())))
     if best < naive < best + 3 * (high - best):
         high = max(high, naive)
     room = 0.06 * (high - best) or 0.02 * abs(high) or 1.0
     return [best - room, high + room]
+
+
+def _drawn(curve: Mapping[str, Any]) -> bool:
+    return bool(curve["x"])
+
+
+def _later(curve: Mapping[str, Any], place: float) -> float:
+    """The highest seed's error from `place` on, or where the curve begins after it."""
+    held = [value for x, value in zip(curve["x"], curve["highest"], strict=True) if x <= place]
+    return held[-1] if held else curve["median"][0]
 
 
 def _summary(result: Mapping[str, Any]) -> str:

@@ -221,6 +221,12 @@ class Store:
             self._loaded = True
         return sorted(news, key=lambda record: record.number)
 
+    def record_of(self, trial: FrozenTrial) -> TrialRecord:
+        """The record that one of Optuna's trials was made from."""
+        if _KEY not in trial.system_attrs:
+            raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
+        return _from_json(trial.number, trial.system_attrs[_KEY])
+
     def write_note(self, name: str, note: dict[str, Any]) -> None:
         """Keep what the worker `name` says of itself, in place of what it said before."""
         assert self._study_id is not None
