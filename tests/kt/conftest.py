@@ -1,14 +1,16 @@
-"""Keras runs on JAX in these tests: chosen here, before any test can import it."""
+"""Keras runs on JAX in these tests, or on LSTUNE_TEST_BACKEND: chosen here, before any test can import it."""
 
 from __future__ import annotations
 
 import os
 import warnings
 
-os.environ["KERAS_BACKEND"] = "jax"
+os.environ["KERAS_BACKEND"] = os.environ.get("LSTUNE_TEST_BACKEND", "jax")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tiny models: most of the time is compilation.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import pytest
 

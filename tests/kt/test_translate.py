@@ -157,6 +157,7 @@ CASES = {
 
 
 @pytest.mark.slow
+@pytest.mark.backends
 @pytest.mark.parametrize(("make", "options"), CASES.values(), ids=CASES)
 def test_history_and_weights_equal_keras(make, options, rng):
     model = make()

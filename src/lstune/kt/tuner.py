@@ -336,6 +336,8 @@ class Tuner(BaseTuner):
         with _keras_lock:
             model = self._try_build(trial.hyperparameters)
             if EngineTrial.load_weights(folder, model):
+                # Keras does not read back a model that was saved before its optimizer was built.
+                model.optimizer.build(model.trainable_variables)
                 return model
             config, checkpoint = folder / "build_config.json", folder / "checkpoint.weights.h5"
             if not checkpoint.exists():
