@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from lstune.series import (
     append_rows,
     future_timestamps,
     load_series,
+    recurse,
     save_series,
 )
 
@@ -59,8 +61,16 @@ class Member:
     share: float = 1.0
     setting: dict[str, Any] = field(default_factory=dict)
 
-    def forecast(self, part: WindowSet) -> F64:
-        """Forecasts (N, H) in original units for windows of this member's pipeline."""
+    def forecast(self, series: Series, origins: npt.NDArray[np.int64], horizon: int) -> F64:
+        """Forecasts (N, H) in original units after the rows `origins` (N,) of a series.
+
+        A network that forecasts one row at once is fed its own forecasts to reach the horizon.
+        """
+        if self.pipeline.config.horizon == horizon:
+            return self._at_once(self.pipeline.bind(series).windows_at(origins))
+        return recurse(self.pipeline, series, origins, horizon, self._at_once)
+
+    def _at_once(self, part: WindowSet) -> F64:
         windows = Windows(
             part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
         )
@@ -129,10 +139,19 @@ class Forecaster:
 
     def _block(self, series: Series) -> F64:
         """The next H rows (H,)."""
-        total = self._mixed_in(series, np.array([len(series) - 1]))[0]
-        for member in self.members:
-            total += member.share * member.forecast(member.pipeline.windows_for_forecast(series))[0]
-        return total
+        return self._at(series, np.array([len(series) - 1], dtype=np.int64))[0]
+
+    def _at(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
+        """Forecasts (N, H) after the rows `origins` (N,)."""
+        total = self._mixed_in(series, origins)
+
+        def part(member: Member) -> F64:
+            return member.share * member.forecast(series, origins, self.horizon)
+
+        if len(origins) == 1:
+            return sum(map(part, self.members), total)
+        with ThreadPoolExecutor(_cores()) as pool:  # the kernels run without the GIL
+            return sum(pool.map(part, self.members), total)
 
     def _mixed_in(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
         """The baselines' part (N, H) of forecasts made at `origins`."""
@@ -166,6 +185,10 @@ class Forecaster:
                 )
             )
         return replace(given, season=self.history.season)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _joined(history: Series, newer: Series) -> Series:
@@ -204,13 +227,7 @@ def forecast_at(
 
     origins = scored_origins(series, targets, forecaster.horizon)
     rows = origins[:, None] + np.arange(1, forecaster.horizon + 1)
-    total = forecaster._mixed_in(series, origins)
-    for member in forecaster.members:
-        part = member.pipeline.bind(series).windows(targets)
-        if not np.array_equal(part.origins, origins):
-            raise RunError(explain("Members must forecast the same rows", f"lookback {part.lookback}"))
-        total = total + member.share * member.forecast(part)
-    return total, series.values[rows], origins
+    return forecaster._at(series, origins), series.values[rows], origins
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:

@@ -160,6 +160,12 @@ def test_a_score_is_monitored_in_place_of_the_loss(rng):
         return next(scores)
 
     result = train(PLAIN, config, data, validation=validation, score=score)
+    weighed = []
+    again = train(
+        PLAIN, config, data, score_weights=lambda w: float(weighed.append(w.copy()) or abs(w).sum())
+    )
+    assert again.state.history["val_score"] == [float(abs(w).sum()) for w in weighed]
+    assert np.array_equal(weighed[-1], again.state.weights)
     assert result.status is Status.EARLY
     assert result.state.history["val_score"] == [3.0, 2.0, 1.0, 5.0, 5.0, 5.0]
     assert result.state.best_epoch == 3

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import time
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -247,6 +248,44 @@ def test_the_budget_covers_everything(tmp_path):
             return
         late.append(run.result["seconds"])
     pytest.fail(f"never in time: {late}")
+
+
+def test_direct_and_recursive_forecasts_side_by_side(tmp_path):
+    space = {**TINY, "strategy": ["direct", "recursive"], "lookback": 6, "transform": "level"}
+    run = lstune.tune(make_series(), horizon=3, method="grid", trials=2, space=space, out=tmp_path / "run")
+    steps = run.result["steps"]
+    assert set(steps["validation"]) == {"direct", "recursive"}
+    assert {len(errors) for errors in [*steps["validation"].values(), *steps["test"].values()]} == {3}
+    assert np.mean(steps["test"]["forecast"]) == pytest.approx(run.result["test"]["mae"])
+    assert {"smape", "pinball", "directional_accuracy"} <= set(run.result["test"])
+    assert len(run.predict(7)) == 7
+
+
+def test_a_recursive_forecaster_is_scored_and_saved_as_it_forecasts(tmp_path):
+    space = {**GOOD, "strategy": "recursive", "lookback": 12, "transform": "level"}
+    run = lstune.tune(make_series(), horizon=3, method="manual", space=space, out=tmp_path / "run")
+    forecaster = run.forecaster
+    assert [member.pipeline.config.horizon for member in forecaster.members] == [1] * len(forecaster.members)
+    series = make_series()
+    forecasts, _, origins = forecast_at(forecaster, series, range(250, 300))
+    shorter = replace(forecaster, history=take_rows(series, 0, int(origins[4]) + 1))
+    np.testing.assert_allclose(shorter.predict()["forecast"], forecasts[4], rtol=1e-5)
+    longer = append_rows(take_rows(series, 0, int(origins[4]) + 1), forecasts[4])
+    after = replace(forecaster, history=longer).predict()["forecast"]
+    np.testing.assert_allclose(shorter.predict(6)["forecast"][3:], after, rtol=1e-5)
+
+
+def test_features_forbid_feeding_back(tmp_path):
+    frame = pd.DataFrame({"y": np.arange(200.0), "driver": np.arange(200.0)})
+    with pytest.raises(SpaceError, match=r"driver.*strategy=direct"):
+        lstune.tune(
+            frame,
+            target="y",
+            features="driver",
+            horizon=2,
+            space={"strategy": "recursive"},
+            out=tmp_path / "run",
+        )
 
 
 @pytest.mark.usefixtures("with_statsforecast")

@@ -54,6 +54,7 @@ def train(
     deadline: float | None = None,
     score: Callable[[F32], float] | None = None,
     score_steps: int = 1,
+    score_weights: Callable[[F32], float] | None = None,
     metrics: Sequence[str] = (),
     on_epoch: Callable[[int, dict[str, float]], bool | None] | None = None,
     schedule: Callable[[int], float] | None = None,
@@ -71,6 +72,7 @@ def train(
             the validation loss, such as an error in original units; less is better.
         score_steps: how many last steps of each window `score` is given, for a model that returns a sequence;
             above 1 its argument is (N, score_steps, H).
+        score_weights: the same from the weights (P,) instead, for a score that needs forecasts of its own.
         metrics: names among METRICS that the history shall hold too, as "mae" and "val_mae": in training,
             like the loss, over the epoch's batches as they went; on validation windows over all of them.
         on_epoch: called with the number of finished epochs and the epoch's entries of the history; True ends
@@ -102,7 +104,7 @@ def train(
     while status is None and state.epoch < last_epoch:
         status = run.epoch(schedule, order)
         if status is None:
-            status = run.judge(score, score_steps, metrics)
+            status = run.judge(score, score_steps, metrics, score_weights)
         if status is None or status is Status.EARLY:
             logs = {name: values[-1] for name, values in state.history.items()}
             if on_epoch is not None and on_epoch(state.epoch, logs) and status is None:
@@ -219,7 +221,11 @@ class _Run:
         return np.random.default_rng(seed).permutation(windows).astype(np.int64)
 
     def judge(
-        self, score: Callable[[F32], float] | None, steps: int = 1, metrics: Sequence[str] = ()
+        self,
+        score: Callable[[F32], float] | None,
+        steps: int = 1,
+        metrics: Sequence[str] = (),
+        score_weights: Callable[[F32], float] | None = None,
     ) -> Status | None:
         """Close the epoch: history, best weights, patience."""
         state, config = self.state, self.config
@@ -232,6 +238,8 @@ class _Run:
             logs.update({f"val_{name}": value for name, value in of_validation.items()})
             if score is not None:
                 logs["val_score"] = float(score(outputs)) if math.isfinite(loss) else math.nan
+        if score_weights is not None:
+            logs["val_score"] = float(score_weights(state.weights))
         if not all(math.isfinite(value) for value in logs.values()):
             return Status.DIVERGED
         state.epoch, state.position, state.partial_loss = state.epoch + 1, 0, 0.0

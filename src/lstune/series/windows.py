@@ -29,7 +29,7 @@ from lstune.series.transforms import (
     transform_values,
 )
 
-__all__ = ["Pipeline", "PipelineConfig", "WindowSet", "fit_pipeline", "scored_origins"]
+__all__ = ["Pipeline", "PipelineConfig", "WindowSet", "clip_inputs", "fit_pipeline", "scored_origins"]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -205,6 +205,10 @@ class Pipeline:
             )
         return self._cut(origins)
 
+    def windows_at(self, origins: Any) -> WindowSet:
+        """Windows that end at the given rows (N,), each of which must have its inputs."""
+        return self._cut(np.asarray(origins, dtype=np.int64))
+
     def windows_for_forecast(self, series: Series | None = None) -> WindowSet:
         """The one window at the end of the series (or of `series`), whose targets lie beyond it."""
         if series is not None:
@@ -372,10 +376,12 @@ def _fit_targets(targets: F64, config: PipelineConfig) -> Scaler:
 
 
 def _scale_inputs(columns: F64, scaler: Scaler, config: PipelineConfig) -> F32:
-    scaled = scaler.apply(columns)
-    if config.scaler != "none":
-        np.clip(scaled, -_CLIP, _CLIP, out=scaled)
-    return np.ascontiguousarray(scaled, dtype=np.float32)
+    return np.ascontiguousarray(clip_inputs(scaler.apply(columns), config), dtype=np.float32)
+
+
+def clip_inputs(scaled: F64, config: PipelineConfig) -> F64:
+    """Scaled inputs of any shape, none further out than a window can bear."""
+    return scaled if config.scaler == "none" else np.clip(scaled, -_CLIP, _CLIP, out=scaled)
 
 
 def _actual(y: F64, origins: I64, horizon: int) -> F64:

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,7 +27,7 @@ from lstune.search import Job, TrialRecord, TrialState
 from lstune.series import Series, Split
 from lstune.tuning.clock import Budget
 from lstune.tuning.ensemble import select_ensemble
-from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_windows, training_seed
+from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_rows, spread, training_seed
 
 __all__ = [
     "CANDIDATES",
@@ -39,6 +39,7 @@ __all__ = [
     "Mixture",
     "Reserve",
     "as_members",
+    "by_strategy",
     "choose_mixture",
     "complete_finalists",
     "finalists",
@@ -89,7 +90,8 @@ class Candidate:
 class Mixture:
     """Candidates with their shares, and those of the baselines; `forecasts` and `actual` are (V, H).
 
-    `reason` says why there are no candidates, if there are none.
+    `reason` says why there are no candidates, if there are none. `strategies` holds the mean absolute error
+    at each step of the horizon of the best candidate of each strategy.
     """
 
     candidates: tuple[Candidate, ...]
@@ -98,6 +100,7 @@ class Mixture:
     forecasts: F64
     actual: F64
     reason: str = UNBEATEN
+    strategies: dict[str, list[float]] = field(default_factory=dict)
 
 
 def in_threads(work: Callable[[T], R], items: Sequence[T], workers: int, stop: StopFlag) -> list[R | None]:
@@ -147,17 +150,20 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
     def load(trial: TrialRecord) -> Candidate | None:
         fitted = objective.fitted(trial.number, trial.params, trial.epochs)
         state = objective.states.get(trial.number, trial.epochs)
-        if fitted is None or state is None:
+        if fitted is None or state is None or (trial is not chosen[0] and _is_late(objective)):
             return None
-        part = fitted.pipeline.windows(objective.fold.validation)
-        forecasts = forecast_windows(fitted, part)
-        mae = float(np.abs(forecasts - part.actual).mean())
+        forecasts = forecast_rows(fitted, objective.fold.validation)
+        mae = float(np.abs(forecasts - objective.validation_truth()).mean())
         return Candidate(trial.number, trial.params, state.best_epoch, fitted, forecasts, mae)
 
     found = [
         candidate for candidate in in_threads(load, chosen, workers, objective.stop) if candidate is not None
     ]
     return sorted((c for c in found if np.isfinite(c.mae)), key=lambda c: (c.mae, c.number))
+
+
+def _is_late(objective: Objective) -> bool:
+    return objective.deadline is not None and time.monotonic() > objective.deadline
 
 
 def try_seeds(
@@ -178,8 +184,9 @@ def try_seeds(
         fitted, state = objective.fitted(number, candidate.setting), objective.states.get(number)
         if outcome.status not in ("reached", "early") or fitted is None or state is None:
             return None
-        part = fitted.pipeline.windows(objective.fold.validation)
-        return forecast_windows(fitted, part), state.best_epoch
+        if _is_late(objective):
+            return None
+        return forecast_rows(fitted, objective.fold.validation), state.best_epoch
 
     actual = objective.validation_truth()
     found = dict(zip(tasks, in_threads(again, tasks, workers, objective.stop), strict=True))
@@ -212,7 +219,7 @@ def try_folds(
         fitted = objective.fitted(candidate.number, candidate.setting)
         if fitted is None:
             return None
-        return forecast_windows(fitted, fitted.pipeline.windows(objective.fold.validation))
+        return forecast_rows(fitted, objective.fold.validation)
 
     made = dict(zip(tasks, in_threads(train, tasks, workers, objectives[0].stop), strict=True))
     actual = [objective.validation_truth() for objective in objectives]
@@ -275,6 +282,16 @@ def choose_mixture(
     )
 
 
+def by_strategy(candidates: Sequence[Candidate], actual: F64) -> dict[str, list[float]]:
+    """The mean absolute error at each step (H,) of the best candidate of each strategy; actual is (V, H)."""
+    found: dict[str, list[float]] = {}
+    for candidate in candidates:  # best first
+        strategy = str(candidate.setting.get("strategy", "direct"))
+        if strategy not in found and candidate.forecasts.shape == actual.shape:
+            found[strategy] = np.abs(candidate.forecasts - actual).mean(axis=0).tolist()
+    return found
+
+
 def without_networks(baselines: Mapping[str, F64], actual: F64) -> Mixture:
     """The baseline that is best on the validation rows, for want of a trained setting; arrays are (V, H)."""
     errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
@@ -316,9 +333,13 @@ def retrain(
             stop=stop,
             deadline=deadline,
         )
-        if made is not None and _seen_error(made, objective.fold.validation) > _GONE_WRONG * candidate.mae:
-            return None
-        return made
+        if made is not None:
+            truth = objective.validation_truth()
+            seen = np.abs(
+                forecast_rows(made, objective.fold.validation, few=True) - truth[spread(len(truth))]
+            )
+            return made if seen.mean() <= _GONE_WRONG * candidate.mae else None
+        return None
 
     networks: list[list[Fitted]] = [[] for _ in mixture.candidates]
     for (index, _), made in zip(tasks, in_threads(fit, tasks, workers, stop), strict=True):
@@ -334,11 +355,6 @@ def retrain(
         if not found:
             members.append(replace(other, share=share))
     return members
-
-
-def _seen_error(fitted: Fitted, rows: range) -> float:
-    part = fitted.pipeline.windows(rows)
-    return float(np.abs(forecast_windows(fitted, part) - part.actual).mean())
 
 
 def as_members(mixture: Mixture) -> list[Member]:

@@ -23,18 +23,38 @@ from lstune.engine import (
     train,
 )
 from lstune.errors import RunError
-from lstune.series import Fold, Pipeline, PipelineConfig, Series, WindowSet, fit_pipeline, scored_origins
+from lstune.series import (
+    Fold,
+    Pipeline,
+    PipelineConfig,
+    Series,
+    WindowSet,
+    fit_pipeline,
+    recurse,
+    scored_origins,
+)
 from lstune.tuning.executors import Outcome
 from lstune.tuning.settings import Recipe, recipe
 from lstune.tuning.states import StateStore
 
-__all__ = ["Fitted", "Objective", "as_windows", "fit_member", "forecast_windows", "training_seed"]
+__all__ = [
+    "Fitted",
+    "Objective",
+    "as_windows",
+    "fit_member",
+    "forecast_rows",
+    "forecast_windows",
+    "spread",
+    "training_seed",
+]
 
 F64 = npt.NDArray[np.float64]
 
 # Validation runs of consecutive steps: enough of them to fill the kernels' blocks of rows.
 _RUNS = 32
 _KEPT_PIPELINES = 24
+# Origins, spread over the validation rows, from which forecasts that are fed back are scored in training.
+_FED_BACK = 32
 _STATUS = {
     Status.FINISHED: "reached",
     Status.EARLY: "reached",
@@ -45,12 +65,16 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained network with the pipeline around it; `seconds` is what training took."""
+    """A trained network with the pipeline around it; `seconds` is what training took.
+
+    `horizon` is that of the forecasts: a pipeline of horizon 1 feeds its own back to reach it.
+    """
 
     pipeline: Pipeline
     model: ModelConfig
     weights: npt.NDArray[np.float32]
     seconds: float = 0.0
+    horizon: int = 1
 
 
 def training_seed(seed: int, number: int) -> int:
@@ -69,6 +93,31 @@ def forecast_windows(fitted: Fitted, part: WindowSet) -> F64:
     """Forecasts (N, H) in original units for the windows of `part`, each from its own lookback rows."""
     raw = predict(fitted.model, fitted.weights, as_windows(part), last_step=True)
     return fitted.pipeline.invert(raw, part)
+
+
+def forecast_rows(fitted: Fitted, rows: range, few: bool = False) -> F64:
+    """Forecasts (N, H) in original units for every origin whose H targets lie in `rows`.
+
+    `few` is for a rough look: about `_FED_BACK` origins, spread evenly.
+    """
+    series, horizon = fitted.pipeline.series, fitted.horizon
+    if series is None or fitted.pipeline.config.horizon == horizon:
+        found = forecast_windows(fitted, fitted.pipeline.windows(rows))
+        return found[spread(len(found))] if few else found
+    origins = scored_origins(series, rows, horizon)
+    return _fed_back(fitted, series, origins[spread(len(origins))] if few else origins)
+
+
+def spread(count: int) -> slice:
+    """About `_FED_BACK` of so many origins, evenly spread."""
+    return slice(None, None, max(1, count // _FED_BACK))
+
+
+def _fed_back(fitted: Fitted, series: Series, origins: npt.NDArray[np.int64]) -> F64:
+    def one_step(part: WindowSet) -> F64:
+        return forecast_windows(fitted, part)
+
+    return recurse(fitted.pipeline, series, origins, fitted.horizon, one_step)
 
 
 @dataclass(frozen=True)
@@ -189,8 +238,15 @@ class Objective:
         chosen = self.recipe(job.params)
         pipeline, validation = self.prepared(chosen)
         windows = as_windows(pipeline.windows(self.fold.train, chosen.stride))
+        direct = pipeline.config.horizon == self.horizon
         state = self._state(job)
         pruned = self._replay(job, state, report)
+
+        model = chosen.model(pipeline.channels, self.horizon)
+
+        def score_fed_back(weights: Any) -> float:
+            fitted = Fitted(pipeline, model, weights, horizon=self.horizon)
+            return self._fed_back_error(fitted)
 
         def score(raw: Any) -> float:
             return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
@@ -204,7 +260,7 @@ class Objective:
         if pruned and state is not None:
             return self._outcome(job, TrainResult(state, Status.STOPPED, state.weights), True, 0.0)
         result = train(
-            chosen.model(pipeline.channels, self.horizon),
+            model,
             chosen.train,
             windows,
             validation=validation.windows,
@@ -213,12 +269,24 @@ class Objective:
             until_epoch=min(job.stop_epoch, chosen.train.epochs),
             stop=self.stop,
             deadline=self._deadline(began),
-            score=score,
-            score_steps=validation.steps,
+            score=score if direct else None,
+            score_steps=validation.steps if direct else 1,
+            score_weights=None if direct else score_fed_back,
             on_epoch=on_epoch,
             schedule=chosen.schedule,
         )
         return self._outcome(job, result, pruned, time.monotonic() - began)
+
+    def _fed_back_error(self, fitted: Fitted) -> float:
+        """The validation error of a network that feeds its forecasts back, from evenly spread origins.
+
+        Each costs a pass over a window for every step of the horizon: too much for all after each epoch. The
+        scores shown at the end of a run are those of all origins.
+        """
+        origins = self.validation_origins()
+        picked = origins[spread(len(origins))]
+        truth = self.series.values[picked[:, None] + np.arange(1, self.horizon + 1)]
+        return _mae(_fed_back(fitted, self.series, picked), truth)
 
     def _deadline(self, began: float) -> float | None:
         limits = [
@@ -276,7 +344,8 @@ class Objective:
             return None
         chosen = self.recipe(setting)
         pipeline, _ = self.prepared(chosen)
-        return Fitted(pipeline, chosen.model(pipeline.channels, self.horizon), state.best_weights)
+        model = chosen.model(pipeline.channels, self.horizon)
+        return Fitted(pipeline, model, state.best_weights, horizon=self.horizon)
 
 
 def fit_member(
@@ -310,7 +379,7 @@ def fit_member(
     )
     if result.status is not Status.FINISHED:
         return None
-    return Fitted(pipeline, model, result.weights, time.monotonic() - began)
+    return Fitted(pipeline, model, result.weights, time.monotonic() - began, horizon)
 
 
 def _mae(forecast: F64, actual: F64) -> float:

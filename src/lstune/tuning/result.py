@@ -24,6 +24,7 @@ from lstune.evaluation import (
 from lstune.forecaster import Forecaster, forecast_at
 from lstune.search import TrialRecord, TrialState
 from lstune.series import Series, Split
+from lstune.tuning.finish import Mixture
 from lstune.tuning.options import TuneOptions
 
 __all__ = ["RESULT_SCHEMA", "Scored", "build_result", "score_test"]
@@ -37,7 +38,8 @@ class Scored:
     """Forecasts of the test tail (N, H), truth and baselines on the same rows, and the verdict.
 
     `origins` (N,) are the last rows that each forecast knew. `bands` maps a level's name ("80") to lower and
-    upper bounds (N, H), `coverage` to the share of the truth between them. `scale` is that of MASE.
+    upper bounds (N, H), `coverage` to the share of the truth between them. `pinball` is the mean pinball loss
+    of all bounds and the median, which the forecast stands for. `scale` is that of MASE.
     """
 
     origins: npt.NDArray[np.int64]
@@ -48,6 +50,7 @@ class Scored:
     scale: float
     bands: dict[str, tuple[F64, F64]]
     coverage: dict[str, float]
+    pinball: float | None
 
 
 def score_test(
@@ -90,7 +93,20 @@ def score_test(
         mase_scale(before, series.season),
         bands,
         {level: measure("coverage", actual, low, upper=high) for level, (low, high) in bands.items()},
+        _pinball(actual, forecasts, bands),
     )
+
+
+def _pinball(actual: F64, forecasts: F64, bands: Mapping[str, tuple[F64, F64]]) -> float | None:
+    """The mean pinball loss of intervals' bounds and of the forecast as median; None without intervals."""
+    if not bands:
+        return None
+    losses = [measure("pinball", actual, forecasts, quantile=0.5)]
+    for level, bounds in bands.items():
+        tail = (1.0 - float(level) / 100.0) / 2.0
+        for bound, quantile in zip(bounds, (tail, 1.0 - tail), strict=True):
+            losses.append(measure("pinball", actual, bound, quantile=quantile))
+    return float(np.mean(losses))
 
 
 def _bands(intervals: Intervals | None, forecasts: F64, scale: F64) -> dict[str, tuple[F64, F64]]:
@@ -110,14 +126,12 @@ def build_result(
     trials: Sequence[TrialRecord],
     seconds: Mapping[str, float],
     best: Mapping[str, Any],
-    validation: tuple[F64, F64],
+    mixture: Mixture,
     scored: Scored,
     forecaster: Forecaster,
     interrupted: bool = False,
-    seed_maes: Sequence[Sequence[float]] = (),
-    reason: str = "",
 ) -> dict[str, Any]:
-    """The content of result.json. `validation` holds forecasts and truth of the validation rows.
+    """The content of result.json. `mixture` holds forecasts and truth of the validation rows.
 
     The keys of schema 1 keep their meaning for good; later versions of lstune may add keys.
     """
@@ -145,12 +159,20 @@ def build_result(
         },
         "seconds": dict(seconds),
         "best": dict(best),
-        "validation": _errors(*validation),
+        "validation": _errors(mixture.forecasts, mixture.actual),
         "test": {
             "rows": len(scored.origins),
             **_errors(scored.forecasts, scored.actual),
             "mase": measure("mase", scored.actual, scored.forecasts, scale=scored.scale),
+            "smape": measure("smape", scored.actual, scored.forecasts),
+            "directional_accuracy": measure(
+                "directional_accuracy",
+                scored.actual,
+                scored.forecasts,
+                previous=series.values[scored.origins][:, None],
+            ),
             "coverage": scored.coverage,
+            "pinball": scored.pinball,
         },
         "baselines": {name: _errors(f, scored.actual) for name, f in scored.baselines.items()},
         "verdict": {
@@ -160,13 +182,14 @@ def build_result(
             "interval": list(verdict.interval),
             "text": verdict.text,
         },
+        "steps": _steps(scored, mixture),
         "interrupted": interrupted,
-        "finalists": _finalists(seed_maes),
+        "finalists": _finalists([candidate.seed_maes for candidate in mixture.candidates]),
         "forecaster": {
             "networks": len(forecaster.members),
             "settings": _settings(forecaster),
             "baselines": forecaster.baselines,
-            "reason": None if forecaster.members else reason,
+            "reason": None if forecaster.members else mixture.reason,
         },
     }
 
@@ -178,6 +201,15 @@ def _finalists(seed_maes: Sequence[Sequence[float]]) -> dict[str, Any] | None:
         return None
     spread = [float(np.std(maes, ddof=1)) for maes in seed_maes if len(maes) > 1]
     return {"mean": float(np.mean(every)), "spread": float(np.mean(spread)), "networks": len(every)}
+
+
+def _steps(scored: Scored, mixture: Mixture) -> dict[str, Any] | None:
+    """The mean absolute error at each step of the horizon; None for a horizon of 1."""
+    if scored.actual.shape[1] == 1:
+        return None
+    found = {"forecast": scored.forecasts, **scored.baselines}
+    test = {name: np.abs(f - scored.actual).mean(axis=0).tolist() for name, f in found.items()}
+    return {"test": test, "validation": mixture.strategies}
 
 
 def _settings(forecaster: Forecaster) -> list[dict[str, Any]]:

@@ -62,6 +62,12 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         ),
         Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
         Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
+        Hyperparameter(
+            "strategy",
+            "how several rows are forecast: at once, or one by one, each fed back",
+            "direct",
+            ("direct", "recursive"),
+        ),
         Hyperparameter("loss", "what training minimises, on scaled values", "mae", LOSSES),
     )
 }
@@ -86,6 +92,7 @@ class Recipe:
     activation: str
     dropout: float
     recurrent_dropout: float
+    strategy: str
 
     @property
     def schedule(self) -> Callable[[int], float]:
@@ -96,12 +103,16 @@ class Recipe:
         """The same course of the learning rate over another number of epochs."""
         return _schedule(self.decay, self.train.optimizer.learning_rate, epochs)
 
+    def steps(self, horizon: int) -> int:
+        """The rows that the network itself forecasts at once, of H."""
+        return 1 if self.strategy == "recursive" else horizon
+
     def pipeline(self, horizon: int) -> PipelineConfig:
         """What the series' pipeline has to do; equal for settings that can share windows."""
         return PipelineConfig(
             transform=self.transform,
             lookback=self.lookback,
-            horizon=horizon,
+            horizon=self.steps(horizon),
             supervision=self.supervision,
             scaler=self.scaler,
             calendar=self.calendar,
@@ -113,7 +124,7 @@ class Recipe:
         """The network for inputs of C channels and a horizon of H rows."""
         return lstm_model(
             channels,
-            horizon,
+            self.steps(horizon),
             units=self.units,
             layers=self.layers,
             activation=self.activation,
@@ -173,6 +184,7 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         activation=value["activation"],
         dropout=float(value["dropout"]),
         recurrent_dropout=float(value["recurrent_dropout"]),
+        strategy=str(value["strategy"]),
     )
 
 

@@ -30,6 +30,7 @@ from lstune.tuning.clock import Budget, Every, format_seconds
 from lstune.tuning.defaults import (
     Nature,
     build_space,
+    check_strategy,
     grid_note,
     is_multiplicative,
     largest_lookback,
@@ -44,6 +45,7 @@ from lstune.tuning.finish import (
     NoReserve,
     Reserve,
     as_members,
+    by_strategy,
     choose_mixture,
     complete_finalists,
     finalists,
@@ -178,7 +180,8 @@ class Work:
         search = self._open(folder)
         objective = self._objective(search)
         board = StudyBoard(search.study, folder, self.space.order, watch, search.workers)
-        interrupted = self._search(objective, board, NoReserve())
+        # One that goes on may have spent all its time before.
+        interrupted = self.budget.left() > 0 and self._search(objective, board, NoReserve())
         trials = board.close()
         if not interrupted:
             objective.states.keep(set())
@@ -197,7 +200,9 @@ class Work:
             horizon=options.horizon,
             dated=series.has_timestamps,
         )
-        return build_space(changes, nature)
+        space, first = build_space(changes, nature)
+        check_strategy(space, series.feature_names)
+        return space, first
 
     def _split(self) -> Split:
         options = self.options
@@ -377,7 +382,7 @@ class Work:
             else:
                 self.progress.note("No time was left for the earlier folds: the last one decides.")
         baselines, actual = self._validation_rows(origins)
-        return choose_mixture(
+        mixture = choose_mixture(
             candidates,
             baselines,
             actual,
@@ -386,6 +391,7 @@ class Work:
             ensemble=self._members() > 1,
             most=self._members(),
         )
+        return replace(mixture, strategies=by_strategy(candidates, actual))
 
     def _train(
         self, objective: Objective, trials: list[TrialRecord], reserve: Reserve, mixture: Mixture
@@ -455,12 +461,10 @@ class Work:
                 "total": self.budget.spent(),
             },
             best=getattr(best, "setting", None) or getattr(best, "params", {}),
-            validation=(mixture.forecasts, mixture.actual),
             scored=scored,
             forecaster=forecaster,
             interrupted=interrupted,
-            reason=mixture.reason,
-            seed_maes=[candidate.seed_maes for candidate in mixture.candidates],
+            mixture=mixture,
         )
         folder.write_json("result", result)
         last = self.split.folds[-1]

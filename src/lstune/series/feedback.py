@@ -1,0 +1,159 @@
+"""Forecasts of many rows from a forecast of few: what was forecast is fed back as if it had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.errors import UserError, explain
+from lstune.series.data import Series, append_rows, future_timestamps
+from lstune.series.scalers import Scaler
+from lstune.series.transforms import target_base, transform_values
+from lstune.series.windows import Pipeline, WindowSet, clip_inputs
+
+__all__ = ["feed_back", "recurse"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+# A ratio needs values above zero: a fed-back one stays above this share of the least known value.
+_LEAST = 1e-3
+
+
+def feed_back(
+    series: Series,
+    origins: I64,
+    steps: int,
+    block: int,
+    rows_needed: int,
+    forecast: Callable[[Series, I64], F64],
+) -> F64:
+    """Forecasts (N, steps) of the rows after each origin (N,), made in pieces of `block` rows.
+
+    `forecast(rows, at)` gives (N, block) forecasts after the rows `at` of a series in which each origin has
+    its last `rows_needed` rows and then what was forecast so far, one origin behind the other; it must look
+    back no further. Stamps are the true ones, so that calendars stay right.
+    Raises UserError for a series with features, or too few rows before the first origin.
+    """
+    if series.feature_names:
+        raise UserError(
+            explain(
+                "A forecast cannot be fed back where features are used: they are not known in the future",
+                ", ".join(series.feature_names),
+                "Use the strategy direct, or leave the features out",
+            )
+        )
+    if len(origins) and origins.min() + 1 < rows_needed:
+        raise UserError(
+            explain(f"A fed-back forecast needs {rows_needed} rows before it", f"{origins.min() + 1} rows")
+        )
+    pieces = -(-steps // block)
+    width = rows_needed + (pieces - 1) * block  # W, rows of an origin: the last piece is not fed back
+    positive = bool(series.values.min() > 0)
+    least = _LEAST * float(series.values.min()) if positive else -np.inf
+    rows = origins[:, None] + np.arange(1 - rows_needed, width - rows_needed + 1)  # (N, W)
+    stamps = _stamps(series, int(rows.max()))[rows.ravel()]
+    known = np.minimum(rows, origins[:, None])  # what is not known yet stands at the last value
+    values = series.values[known]
+    first = np.arange(len(origins)) * width + rows_needed - 1
+    found = np.empty((len(origins), pieces * block))
+    for piece in range(pieces):
+        begin = piece * block
+        flat = Series(
+            stamps,
+            values.ravel(),
+            target=series.target,
+            freq=series.freq,
+            season=series.season,
+            seasonal=series.seasonal,
+        )
+        made = forecast(flat, first + begin)
+        found[:, begin : begin + block] = made
+        if piece + 1 < pieces:
+            values[:, rows_needed + begin : rows_needed + begin + block] = np.maximum(made, least)
+    return found[:, :steps]
+
+
+def _stamps(series: Series, last: int) -> Any:
+    """The timestamps of the rows up to `last`, those after the end of the series included."""
+    beyond = last - len(series) + 1
+    if beyond <= 0:
+        return series.timestamps
+    if not series.has_timestamps:
+        return np.arange(len(series) + beyond) + int(series.timestamps[0])
+    return series.timestamps.append(future_timestamps(series, beyond))
+
+
+def recurse(
+    pipeline: Pipeline, series: Series, origins: I64, steps: int, forecast: Callable[[WindowSet], F64]
+) -> F64:
+    """Forecasts (N, steps) after each origin (N,) from a network that forecasts one row at once.
+
+    `pipeline` has a horizon of 1; `forecast(windows)` gives (N, 1) in original units. As `feed_back` with
+    blocks of one row, but of each row that is fed back only its own inputs are made anew.
+    """
+    config = pipeline.config
+    needed, lookback, season = pipeline.rows_needed, config.lookback, config.season or 1
+
+    def one_step(rows: Series, at: I64) -> F64:
+        return forecast(pipeline.bind(rows).windows_at(at))
+
+    if config.transform == "relative" or series.feature_names or not len(origins):
+        return feed_back(
+            series, origins, steps, 1, needed, one_step
+        )  # which says what is wrong, if anything is
+    beyond = int(origins.max()) + steps - len(series)
+    longer = series if beyond <= 0 else append_rows(series, np.full(beyond, series.values[-1]))
+    # What depends on values fed back is written over step by step; the calendar is right as it is.
+    rows = origins[:, None] + np.arange(1 - lookback, steps)
+    inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
+    known = transform_values(config.transform, series.values, season)
+    back = max(season, 1) + 1
+    values = np.empty((len(origins), back + steps))  # the last one known stands at back - 1
+    values[:, :back] = series.values[np.maximum(origins[:, None] + np.arange(1 - back, 1), 0)]
+    fed = np.empty((len(origins), steps))  # the transformed values
+    least = _LEAST * float(series.values.min()) if series.values.min() > 0 else -np.inf
+    row = np.arange(len(origins))
+    for step in range(steps):
+        base = target_base(
+            config.transform, values.ravel(), row * values.shape[1] + back - 1 + step, 1, season
+        )
+        part = WindowSet(
+            inputs=inputs.reshape(-1, inputs.shape[-1]),
+            starts=row * inputs.shape[1] + step,
+            lookback=lookback,
+            targets=np.zeros((1, 1), np.float32),
+            target_starts=np.zeros(len(row), np.int64),
+            target_step=0,
+            origins=origins + step,
+            base=base,
+            actual=np.full((len(row), 1), np.nan),
+        )
+        value = np.maximum(forecast(part)[:, 0], least)
+        values[:, back + step] = value
+        if step + 1 == steps:
+            break
+        latest = values[:, back + step - season : back + step + 1]
+        fed[:, step] = _transformed(config.transform, latest)
+        columns = [fed[:, step]]
+        if config.level_input and config.transform != "level":
+            columns.append(value)
+        for lag in config.lags:
+            place = step + 2 - lag  # rows after the origin
+            columns.append(fed[:, place - 1] if place >= 1 else known[origins + place])
+        count = len(columns)
+        scaler = Scaler(pipeline.input_scaler.center[:count], pipeline.input_scaler.scale[:count])
+        scaled = scaler.apply(np.stack(columns, axis=1))
+        inputs[:, lookback + step, :count] = clip_inputs(scaled, config)
+    return values[:, back:]
+
+
+def _transformed(name: str, latest: F64) -> F64:
+    """The transformed value of the last column of (N, season + 1) values."""
+    if name == "level":
+        return latest[:, -1]
+    if name == "log_difference":
+        return np.log(latest[:, -1] / latest[:, -2])
+    return latest[:, -1] - (latest[:, 0] if name == "seasonal_difference" else latest[:, -2])
