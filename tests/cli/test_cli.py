@@ -13,7 +13,7 @@ from lstune.cli.display import LiveProgress, PlainProgress, progress_line
 from lstune.cli.table import WIDTH, forecast_table, format_number, result_table
 from lstune.tuning.progress import Snapshot
 
-COMMANDS = ["tune", "resume", "forecast", "report", "datasets", "warmup"]
+COMMANDS = ["tune", "compare", "resume", "forecast", "report", "dashboard", "datasets", "warmup"]
 TINY = [
     item
     for text in (
