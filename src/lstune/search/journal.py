@@ -82,14 +82,16 @@ class JournalFile(BaseJournalBackend):
             self._buffer.extend(logs)
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with self._lock, open(self._path, "r+b") as file:
+        # Without a buffer of Python's: after an error its rest would be written when the file is closed.
+        with self._lock, open(self._path, "r+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             end -= torn_bytes(self._path)
             file.truncate(end)
             file.seek(end)
             try:
-                file.write(text.encode())
-                file.flush()
+                rest = memoryview(text.encode())
+                while rest:
+                    rest = rest[file.write(rest) :]
                 if self.durable:
                     os.fsync(file.fileno())
             except OSError:
