@@ -14,6 +14,7 @@ from lstune.report.page import make_page, make_payload
 __all__ = ["figures_of", "to_html"]
 
 _COLORS = 8  # --c0 to --c7 in report.css
+_TIMES = ("budget", "trial_timeout")
 _STEEP = 0.15  # share of the axis with the first fall, which would squeeze all the rest
 _AXES = {"seconds": "seconds of a search", "epochs": "epochs trained, all trials of a search together"}
 
@@ -72,7 +73,7 @@ def _bounds(curves: Mapping[str, Any], naive: float) -> list[float] | None:
     if not lows:
         return None
     end = max(curve["x"][-1] for curve in curves.values() if curve["x"])
-    best, high = min(lows), max(map(partial(_later, place=_STEEP * end), filter(_drawn, curves.values())))
+    best, high = min(lows), max(map(partial(_later, wait=_STEEP * end), filter(_drawn, curves.values())))
     if best < naive < best + 3 * (high - best):
         high = max(high, naive)
     room = 0.06 * (high - best) or 0.02 * abs(high) or 1.0
@@ -83,10 +84,10 @@ def _drawn(curve: Mapping[str, Any]) -> bool:
     return bool(curve["x"])
 
 
-def _later(curve: Mapping[str, Any], place: float) -> float:
-    """The highest seed's error from `place` on, or where the curve begins after it."""
-    held = [value for x, value in zip(curve["x"], curve["highest"], strict=True) if x <= place]
-    return held[-1] if held else curve["median"][0]
+def _later(curve: Mapping[str, Any], wait: float) -> float:
+    """The highest seed's error a while after the curve's begin."""
+    place = curve["x"][0] + wait
+    return [value for x, value in zip(curve["x"], curve["highest"], strict=True) if x <= place][-1]
 
 
 def _summary(result: Mapping[str, Any]) -> str:
@@ -153,6 +154,7 @@ def _searches(result: Mapping[str, Any]) -> str:
 
 def _about(result: Mapping[str, Any]) -> str:
     asked = {key: value for key, value in result["asked"].items() if key not in ("space", "data")}
+    asked = {f"{key}, seconds" if key in _TIMES else key: value for key, value in asked.items()}
     values = {**asked, "lstune": result["lstune"], "data (sha256)": result["series"]["fingerprint"]}
     rows = "".join(
         f"<dt>{escape(key)}</dt><dd>{escape(words.plain(value))}</dd>"

@@ -140,7 +140,7 @@ def _verdict(data: ReportData) -> str:
     if own is not None:
         facts.append((words.number(own.mae), f"mean absolute error on the test tail ({data.target})"))
     if other is not None:
-        facts.append((words.number(other.mae), f"{other.name}, the best simple forecast, on the same rows"))
+        facts.append((words.number(other.mae), f"{other.name}, the best of the others, on the same rows"))
     for level, share in data.coverage.items():
         facts.append((words.percent(share), f"of the test tail inside the {level} % interval"))
     total = sum(data.counts.values())

@@ -22,6 +22,7 @@ from lstune.evaluation import (
     measure,
 )
 from lstune.forecaster import Forecaster, forecast_at
+from lstune.report.numbers import expected_optimism
 from lstune.search import TrialRecord, TrialState
 from lstune.series import Series, Split
 from lstune.tuning.finish import Mixture
@@ -183,6 +184,8 @@ def build_result(
             "text": verdict.text,
         },
         "steps": _steps(scored, mixture),
+        "best_trial": _best_trial(trials),
+        "optimism": _optimism(trials, mixture),
         "interrupted": interrupted,
         "finalists": _finalists([candidate.seed_maes for candidate in mixture.candidates]),
         "forecaster": {
@@ -201,6 +204,19 @@ def _finalists(seed_maes: Sequence[Sequence[float]]) -> dict[str, Any] | None:
         return None
     spread = [float(np.std(maes, ddof=1)) for maes in seed_maes if len(maes) > 1]
     return {"mean": float(np.mean(every)), "spread": float(np.mean(spread)), "networks": len(every)}
+
+
+def _best_trial(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """The trial with the least validation error, as the search saw it; None where none has one."""
+    valued = [trial for trial in trials if trial.has_value]
+    best = min(valued, key=lambda trial: (trial.value, trial.number), default=None)
+    return None if best is None else {"number": best.number, "mae": best.value, "epochs": best.epochs}
+
+
+def _optimism(trials: Sequence[TrialRecord], mixture: Mixture) -> float | None:
+    """How much of the best trial's validation error is expected to be luck; None for too few trials."""
+    losses = np.abs(mixture.forecasts - mixture.actual).mean(axis=1)
+    return expected_optimism(losses, [trial.value for trial in trials if trial.has_value])
 
 
 def _steps(scored: Scored, mixture: Mixture) -> dict[str, Any] | None:

@@ -62,7 +62,7 @@ def progress(data: ReportData) -> Figure | None:
     extra = naive_line(data, bounds)
     hidden = sum(row.value > bounds[1] for row in rows if row.value is not None) if bounds else 0
     if hidden:
-        note = {"xref": "paper", "x": 0, "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "top"}
+        note = {"xref": "paper", "x": 1, "yref": "paper", "y": 1, "xanchor": "right", "yanchor": "bottom"}
         text = f"{hidden} with larger errors are not shown"
         extra = {
             **extra,
@@ -214,6 +214,12 @@ def _ticks(kind: str, values: list[Any]) -> Figure:
         found: Figure = {"categoryorder": "array", "categoryarray": options}
         if len(options) > 1 and all(option.startswith("lookback/") for option in options):
             found.update(tickvals=options, ticktext=["/" + option[9:] for option in options])
+        elif any("difference" in option for option in options):  # too long to stand side by side
+            short = [
+                option.replace("_difference", "<br>diff.").replace("difference", "diff.")
+                for option in options
+            ]
+            found.update(tickvals=options, ticktext=short)
         return found
     distinct = sorted(set(values))
     if len(distinct) <= _FEW and all(isinstance(value, int) for value in distinct):

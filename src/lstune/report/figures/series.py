@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 from typing import Any
 
 from lstune.report.data import Forecasts, ReportData
@@ -100,11 +101,12 @@ def overview(data: ReportData) -> Figure | None:
         )
         notes.append(
             {
-                "x": begin,
+                # The tail ends at the plot's edge: its label from there, for on a phone they would meet.
+                "x": end if part == "test" else begin,
                 "y": 1.0,
                 "xref": "x",
                 "yref": "paper",
-                "xanchor": "left",
+                "xanchor": "right" if part == "test" else "left",
                 "yanchor": "bottom",
                 "text": part,
                 "showarrow": False,
@@ -117,6 +119,9 @@ def overview(data: ReportData) -> Figure | None:
     return {"data": [line], "layout": layout}
 
 
+_DASHES = ("dot", "dash", "dashdot", "longdash", "longdashdot", "3px,6px")
+
+
 def steps(data: ReportData) -> Figure | None:
     """Error at each step of the horizon."""
     if not data.steps:
@@ -125,6 +130,8 @@ def steps(data: ReportData) -> Figure | None:
     x = list(range(1, count + 1))
     worst = max(max(values) for name, values in data.steps.items() if name == "lstune")
     colors = {"lstune": "$model", data.verdict["label"]: "$truth"}
+    # The others share a colour: told apart by their dashes.
+    dashes = dict(zip([name for name in data.steps if name not in colors], cycle(_DASHES), strict=False))
     traces = [
         draw_line(
             name,
@@ -132,7 +139,7 @@ def steps(data: ReportData) -> Figure | None:
             values,
             colors.get(name, "$muted"),
             2.2 if name == "lstune" else 1.3,
-            dash=None if name in colors else "dot",
+            dash=dashes.get(name),
         )
         for name, values in data.steps.items()
     ]
