@@ -29,11 +29,22 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+# The memory of the search's process and of its children after each trial, MiB.
+PARTS: list[tuple[float, float]] = []
+
+
+def measure() -> tuple[float, float]:
+    import psutil
+
+    process = psutil.Process()
+    children = [child.memory_info().rss / 2**20 for child in process.children(recursive=True)]
+    return process.memory_info().rss / 2**20, sum(children)
+
+
 def work(way: str, trials: int) -> None:
     """One search; prints its figures."""
     import keras
     import numpy as np
-    import psutil
 
     import lstune.kt as kt
 
@@ -51,28 +62,26 @@ def work(way: str, trials: int) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 30, 1)).astype(np.float32)
     y = x[:, -1]
-    process, readings, parts = psutil.Process(), [], []
 
     class Measured(kt.RandomSearch):
         def on_trial_end(self, trial: Any) -> None:
             super().on_trial_end(trial)
-            children = [child.memory_info().rss / 2**20 for child in process.children(recursive=True)]
-            parts.append((process.memory_info().rss / 2**20, sum(children)))
-            readings.append(sum(parts[-1]))
+            PARTS.append(measure())
 
     with tempfile.TemporaryDirectory() as folder:
         tuner = Measured(build_model, "val_loss", max_trials=trials, directory=folder, seed=0)
         began = time.monotonic()
         tuner.search(x[:400], y[:400], epochs=2, validation_data=(x[400:], y[400:]), verbose=0, **WAYS[way])
         seconds = time.monotonic() - began
+    readings = [sum(part) for part in PARTS]
     figures = {
         "way": way,
         "backend": keras.backend.backend(),
         "trials": len(readings),
         "first_mib": round(readings[0], 1),
         "growth_mib": round(max(readings) - readings[0], 1),
-        "last_parent_mib": round(parts[-1][0], 1),
-        "last_children_mib": round(parts[-1][1], 1),
+        "last_parent_mib": round(PARTS[-1][0], 1),
+        "last_children_mib": round(PARTS[-1][1], 1),
         "seconds": round(seconds, 1),
         "readings": [round(reading, 1) for reading in readings],
     }

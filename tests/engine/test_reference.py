@@ -305,3 +305,18 @@ def test_training_learns_and_validates():
     assert history["val_loss"][-1] == loss_value(model, config, last, x[32:], y[32:])
     assert history["loss"][-1] < 0.05 * history["loss"][0]
     assert len(history["loss"]) == len(history["val_loss"]) == 30
+
+
+def test_gradient_where_each_output_meets_all_the_batchs_targets(rng):
+    """Targets (B,) against outputs (B, L, 1), as Keras broadcasts them."""
+    model = ModelConfig(C, (LSTM(U, return_sequences=True), Dense(1)))
+    config = TrainConfig(loss="huber", delta=0.7, **EVERY)
+    weights = rng.normal(0.0, 0.7, parameter_count(model))
+    x, y = rng.normal(size=(B, L, C)), rng.normal(size=B)
+    loss, gradient = loss_and_gradient(model, config, weights, x, y)
+    outputs, _ = forward(model, weights, x)
+    size = np.abs(outputs[:, 2:] - y)
+    assert size.shape == (B, L - 2, B)
+    assert loss == pytest.approx(np.where(size <= 0.7, 0.5 * size**2, 0.7 * size - 0.245).mean(), rel=1e-12)
+    expected = finite_differences(lambda w: loss_value(model, config, w, x, y), weights)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)

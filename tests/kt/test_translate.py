@@ -26,9 +26,10 @@ def rng():
     return np.random.default_rng(11)
 
 
-def data(rng, count, outputs=1, steps=None):
+def data(rng, count, outputs=1, steps=None, flat=False):
     x = rng.normal(size=(count, L, C)).astype(np.float32)
     shape = (count, outputs) if steps is None else (count, steps, outputs)
+    shape = (count,) if flat else shape
     # Away from 0, where relative errors are ill-conditioned.
     return x, (rng.uniform(0.5, 2.0, size=shape) * rng.choice([-1, 1], size=shape)).astype(np.float32)
 
@@ -93,6 +94,12 @@ CASES = {
             layers.LSTM(6, return_sequences=True), layers.Dropout(0.0), layers.Dense(1), metrics=["mae"]
         ),
         {},
+    ),
+    "sequence against targets of shape (N,)": (
+        lambda: sequential(
+            layers.LSTM(6, return_sequences=True), layers.Dense(1), metrics=["mae", "mape"], loss="huber"
+        ),
+        {"flat": True},
     ),
     "target for each step": (
         lambda: sequential(layers.LSTM(6, return_sequences=True), layers.TimeDistributed(layers.Dense(2))),
@@ -161,7 +168,7 @@ CASES = {
 @pytest.mark.parametrize(("make", "options"), CASES.values(), ids=CASES)
 def test_history_and_weights_equal_keras(make, options, rng):
     model = make()
-    shape = {name: options[name] for name in ("outputs", "steps") if name in options}
+    shape = {name: options[name] for name in ("outputs", "steps", "flat") if name in options}
     x, y = data(rng, N, **shape)
     arguments = {"epochs": options.get("epochs", 4), "batch_size": 8, "shuffle": False, "verbose": 0}
     arguments.update(options.get("fit", {"validation_data": data(rng, 9, **shape)}))
@@ -242,6 +249,11 @@ REFUSED = {
     "targets": (lambda: sequential(layers.LSTM(3), layers.Dense(4)), {}, "targets of shape"),
     "generator": (None, {"x": iter([1])}, "no array"),
     "shuffle": (None, {"shuffle": "batch"}, "shuffle"),
+    "validation batches of targets compared all with all": (
+        lambda: sequential(layers.LSTM(3, return_sequences=True), layers.Dense(1)),
+        {"y": np.zeros(N), "validation_batch_size": 5},
+        "validation_batch_size",
+    ),
 }
 
 

@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from lstune.errors import ConfigError, explain
 
-__all__ = ["Windows"]
+__all__ = ["BATCH_TARGETS", "Windows"]
+
+# A `target_step` that scores each output against the targets of all windows of its batch: what Keras'
+# broadcasting makes of targets of shape (N,) and outputs (N, L, 1). Of use for nothing but parity.
+BATCH_TARGETS = -1
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -23,7 +27,7 @@ class Windows:
     Window n reads `inputs[starts[n] : starts[n] + lookback]`. Its target is `targets[target_starts[n]]`
     under supervision "last"; under "every", step t is scored against
     `targets[target_starts[n] + t * target_step]` (a `target_step` of 0 scores every step against one row,
-    as Keras does when it broadcasts a single target over a sequence).
+    as Keras does when it broadcasts a single target over a sequence; for BATCH_TARGETS see there).
 
     inputs: (R, C) float32.  starts: (N,) int64.  targets: (Q, H) float32.  target_starts: (N,) int64.
     """
@@ -57,7 +61,7 @@ class Windows:
                 )
             )
         self._check_bounds("starts", self.starts, self.lookback - 1, len(self.inputs))
-        reach = (self.lookback - 1) * self.target_step
+        reach = (self.lookback - 1) * max(self.target_step, 0)
         self._check_bounds("target_starts", self.target_starts, reach, len(self.targets))
 
     @staticmethod

@@ -8,6 +8,7 @@ import numpy as np
 
 from lstune.engine._jit import kernel
 from lstune.engine.config import LOSSES
+from lstune.engine.data import BATCH_TARGETS
 from lstune.engine.network import D_OUT_AT, KIND, KIND_LSTM, OUT_AT, OUT_SEQUENCE, OUT_STEP, UNITS
 
 _MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
@@ -48,6 +49,36 @@ def _element(code, shape, error):
 
 
 @kernel
+def _loss_of_pairs(
+    ws, p, steps, b, first_step, code, shape, targets, target_starts, order, position, training, errors
+):  # fmt: skip
+    """As `loss`, each output scored against the targets of all the batch's windows (see BATCH_TARGETS)."""
+    start, out_step = output_at(p, steps, b), p[OUT_STEP]
+    scale = 1.0 / ((steps - first_step) * b * b)
+    total, absolute, squared, relative = 0.0, 0.0, 0.0, 0.0
+    for t in range(steps):
+        for j in range(b):
+            row = t * b + j
+            slopes = 0.0
+            if t >= first_step:
+                output = float(ws[start + row * out_step])
+                for k in range(b):
+                    goal = float(targets[target_starts[order[position + k]], 0])
+                    value, slope = _element(code, shape, output - goal)
+                    total += value
+                    slopes += slope
+                    absolute += abs(output - goal)
+                    squared += (output - goal) * (output - goal)
+                    relative += abs(output - goal) / max(abs(goal), RELATIVE_FLOOR)
+            if training:
+                ws[p[D_OUT_AT] + row * out_step] = np.float32(slopes * scale)
+    errors[0] += absolute / b
+    errors[1] += squared / b
+    errors[2] += relative / b
+    return total * scale
+
+
+@kernel
 def loss(
     ws, p, steps, b, first_step, code, shape, targets, target_starts, target_step, order, position, training,
     errors,
@@ -57,6 +88,11 @@ def loss(
     `shape` is huber's delta or pinball's quantile. The batch is order[position : position + b]. To `errors`
     (3,) are added the sums of absolute, squared and relative absolute errors, for metrics.
     """
+    if target_step == BATCH_TARGETS:
+        return _loss_of_pairs(
+            ws, p, steps, b, first_step, code, shape, targets, target_starts, order, position, training,
+            errors,
+        )  # fmt: skip
     units, out_step, sequence = p[UNITS], p[OUT_STEP], p[OUT_SEQUENCE]
     start = output_at(p, steps, b)
     rows = steps if sequence else 1

@@ -171,8 +171,10 @@ def _elementwise_loss(config: TrainConfig, outputs: F64, targets: F64) -> tuple[
 def _scored_loss(config: TrainConfig, outputs: F64, targets: F64) -> tuple[float, F64]:
     """The mean loss and its derivative with respect to the outputs, under the supervision asked for.
 
-    outputs: (B, H) or (B, L, H).  targets: (B, H) or (B, L, H); (B, H) serves every step under "every".
+    outputs: (B, H) or (B, L, H).  targets: (B, H) or (B, L, H); (B, H) serves every step under "every", (B,)
+    scores each output (B, L, 1) against the targets of all windows, as Keras broadcasts it.
     """
+    pairs = targets.ndim == 1
     scored = np.zeros(outputs.shape, bool)
     if config.supervision == "every":
         if outputs.ndim != 3 or config.burn_in >= outputs.shape[1]:
@@ -185,6 +187,11 @@ def _scored_loss(config: TrainConfig, outputs: F64, targets: F64) -> tuple[float
         scored[:, config.burn_in :] = True
         if targets.ndim == 2:
             targets = targets[:, None, :]
+        if pairs:
+            loss, slope = _elementwise_loss(config, outputs, targets)  # (B, L, B)
+            share = 1.0 / scored.sum()
+            loss, slope = (part.mean(axis=-1, keepdims=True) for part in (loss, slope))
+            return float(loss[scored].sum() * share), np.where(scored, slope, 0.0) * share
     elif outputs.ndim == 3:
         scored[:, -1] = True
         if targets.ndim == 2:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.engine.config import LOSSES, ModelConfig, TrainConfig
-from lstune.engine.data import Windows
+from lstune.engine.data import BATCH_TARGETS, Windows
 from lstune.engine.loop import SPAN_DIVERGED, SPAN_DONE, evaluate_span, train_span
 from lstune.engine.network import Network
 from lstune.engine.optimizers import settings_vector
@@ -127,6 +127,8 @@ def _check(model: ModelConfig, config: TrainConfig, data: Windows, name: str) ->
         )
     if data.outputs != model.output_size:
         raise ConfigError(explain(f"{name} must have {model.output_size} targets in a row", data.outputs))
+    if data.target_step == BATCH_TARGETS and not (config.supervision == "every" and data.outputs == 1):
+        raise ConfigError(explain(f"{name} of BATCH_TARGETS needs supervision every and one output", config))
     if config.supervision == "every":
         if not model.returns_sequence:
             raise ConfigError(
@@ -259,9 +261,13 @@ class _Run:
 
     def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32, list[float]]:
         """Mean loss, the outputs of the last step (N, H) or of several (N, steps, H), and sums of errors."""
-        network = self.network
-        if network.lookback != windows.lookback or network.batch < min(_EVALUATE_ROWS, len(windows)):
-            network = Network(network.model, windows.lookback, min(_EVALUATE_ROWS, len(windows)))
+        network, rows = self.network, min(_EVALUATE_ROWS, len(windows))
+        if windows.target_step == BATCH_TARGETS:
+            # Where a batch's windows are scored together, its size matters: Keras evaluates in fit's.
+            rows = min(self.config.batch_size, len(windows))
+            network = Network(network.model, windows.lookback, rows)
+        if network.lookback != windows.lookback or network.batch < rows:
+            network = Network(network.model, windows.lookback, rows)
         outputs = np.empty((len(windows), steps, windows.outputs), np.float32)
         total, errors = _evaluate(network, self.state.weights, windows, self.config, outputs)
         return total / len(windows), outputs[:, 0] if steps == 1 else outputs, errors

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.engine.config import LSTM, LayerConfig, ModelConfig, OptimizerConfig, TrainConfig
-from lstune.engine.data import Windows
+from lstune.engine.data import BATCH_TARGETS, Windows
 from lstune.engine.keras_format import layer_from_keras
 from lstune.engine.state import TrainState
 from lstune.engine.weights import from_keras
@@ -90,7 +90,8 @@ class Fit:
     weights: (P,) float32, the Keras model's own; None if it has none yet and its initialisers are Keras'
     defaults, which the engine draws itself.  metrics: name in the history -> "mse", "mae", "mape" or "rmse".
     broadcast: whether one target a window is scored against every step of a sequence, as Keras broadcasts it.
-    flat: whether that target came as y of shape (N,), of which Keras compares each one with every output.
+    flat: whether that target came as y of shape (N,), of which Keras compares each one with every output of
+    its batch.
     """
 
     chain: Chain
@@ -392,6 +393,7 @@ def _targets(y: F32, model: ModelConfig, steps: int) -> tuple[F32, bool]:
     """Targets (N, H) or (N, L, H) as Keras lines them up with the outputs; whether it broadcasts them."""
     outputs = model.output_size
     if y.ndim == 1:
+        # (N,) against a sequence is compared all with all, see BATCH_TARGETS; _windows sees to it.
         y = y[:, None]
     if not model.returns_sequence:
         if y.ndim == 3 and y.shape[-1] == 1 and y.shape[1] == outputs:
@@ -413,9 +415,12 @@ def _windows(x: F32, y: F32, model: ModelConfig) -> tuple[Windows, bool]:
         raise Untranslatable(f"inputs of shape {x.shape[1:]}, not (steps, {model.input_size})")
     targets, broadcast = _targets(y, model, x.shape[1])
     try:
-        return Windows.from_arrays(x, targets), broadcast
+        windows = Windows.from_arrays(x, targets)
     except ConfigError as error:
         raise Untranslatable(str(error)) from None
+    if y.ndim == 1 and model.returns_sequence:
+        return replace(windows, target_step=BATCH_TARGETS), True
+    return windows, broadcast
 
 
 def _split(x: F32, y: F32, share: float) -> tuple[F32, F32, tuple[F32, F32]]:
@@ -450,6 +455,11 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
         validation, _ = _windows(
             _array(given[0], "validation x"), _array(given[1], "validation y"), chain.model
         )
+    sets = [windows for windows in (train, validation) if windows is not None]
+    if any(windows.target_step == BATCH_TARGETS for windows in sets) and named.get("validation_batch_size"):
+        raise Untranslatable(
+            "validation_batch_size where y has the shape (N,) and the model gives a sequence"
+        )
     shuffle = named.get("shuffle", True)
     if not isinstance(shuffle, bool):
         raise Untranslatable(f"shuffle={shuffle!r}")
@@ -475,7 +485,7 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
         callbacks=callbacks,
         initial_epoch=int(named.get("initial_epoch", 0)),
         broadcast=broadcast,
-        flat=broadcast and np.ndim(named["y"]) == 1,
+        flat=train.target_step == BATCH_TARGETS,
     )
 
 

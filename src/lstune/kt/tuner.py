@@ -36,10 +36,9 @@ _BROADCAST = (
     "that same value. return_sequences=False on the last LSTM trains the last step alone."
 )
 _FLAT = (
-    "The model returns a sequence and y has the shape (N,): Keras would compare each output with the targets "
-    "of all windows of its batch. lstune trains every step towards its own window's target, as with "
-    "y[:, None]; engine='keras' does as Keras does. return_sequences=False on the last LSTM trains the last "
-    "step alone."
+    "The model returns a sequence and y has the shape (N,): as in Keras, each output is compared with the "
+    "targets of all windows of its batch, which trains every window towards the batch's mean. Give "
+    "y[:, None], or take return_sequences=False on the last LSTM to train the last step alone."
 )
 _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
