@@ -130,7 +130,11 @@ def keras_tuner_replay(kind: str) -> Callable[[Curve, int], Spending]:
             else:
                 hp.Int(name, values[0], values[-1])
         objective = kt.Objective("val_mae", "min")
-        if kind == "Hyperband":
+        if kind == "Grid":
+            oracle = kt.oracles.GridSearchOracle(
+                objective, max_trials=CHECKPOINTS[-1] + 20, seed=seed, hyperparameters=hp
+            )
+        elif kind == "Hyperband":
             oracle = kt.oracles.HyperbandOracle(
                 objective, max_epochs=EPOCHS, hyperband_iterations=20, seed=seed, hyperparameters=hp
             )
@@ -172,8 +176,10 @@ METHODS: dict[str, Callable[[Curve, int], Spending]] = {
     "gp + asha": lstune_replay("gp", "asha"),
     "gp + hyperband": lstune_replay("gp", "hyperband"),
     "tpe + median": lstune_replay("tpe", "median"),
+    "gp + median": lstune_replay("gp", "median"),
     "Optuna TPE": optuna_replay("TPESampler"),
     "Optuna GP": optuna_replay("GPSampler"),
+    "Keras Tuner Grid": keras_tuner_replay("Grid"),
     "Keras Tuner Hyperband": keras_tuner_replay("Hyperband"),
     "Keras Tuner Bayesian": keras_tuner_replay("Bayesian"),
 }

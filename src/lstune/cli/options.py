@@ -51,9 +51,15 @@ Read = Annotated[
     ),
 ]
 Horizon = Annotated[int, typer.Option(help="Rows to forecast at once.")]
-Method = Annotated[str, typer.Option(help="How to search: tpe, random, grid, manual and others.")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="How to search: auto, tpe, gp, smac, cmaes, random, qmc, hyperband, bohb, grid, manual.",
+    ),
+]
 Scheduler = Annotated[
-    str | None, typer.Option(help="How epochs are given out: asha, median, none; by default the method's.")
+    str | None,
+    typer.Option(help="How epochs are given out: asha, hyperband, median, none; by default the method's."),
 ]
 Trials = Annotated[int | None, typer.Option(help="Most settings to try.")]
 BudgetOption = Annotated[
