@@ -2,7 +2,10 @@
 
     python benchmarks/keras_tuner.py                  # Keras Tuner on TensorFlow, lstune.kt; 5 seeds
     python benchmarks/keras_tuner.py --seeds 1 --max-units 64
-    python benchmarks/keras_tuner.py --max-epochs 50 --seeds 1 --json result.json
+    python benchmarks/keras_tuner.py --max-units 256 64 --max-epochs 10 50 --json result.json
+
+With `--json` the file is written after each search, and a search that it holds already is not run again: the
+benchmark can be cut off and gone on with, and extended by seeds, sizes and packages, one at a time.
 
 The search is the one that most notebooks hold: an LSTM of 32 to `--max-units` units that returns its
 sequence, Dropout, Dense(1); activation, dropout and optimizer tuned; Hyperband with `--max-epochs` epochs (30
@@ -25,6 +28,7 @@ import time
 from typing import Any
 
 POINTS, WINDOW = 1300, 30
+PACKAGES = ("keras_tuner", "lstune")
 
 
 def data() -> tuple[Any, Any, Any, Any]:
@@ -118,46 +122,93 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description="A Keras Tuner search and lstune.kt's, side by side.")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--max-units", type=int, default=256)
-    parser.add_argument("--max-epochs", type=int, default=10)
+    parser.add_argument("--max-units", type=int, nargs="+", default=[256])
+    parser.add_argument("--max-epochs", type=int, nargs="+", default=[10])
     parser.add_argument("--backend", default="tensorflow", choices=["tensorflow", "jax", "torch"])
-    parser.add_argument(
-        "--packages", nargs="+", default=["keras_tuner", "lstune"], choices=["keras_tuner", "lstune"]
-    )
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES), choices=list(PACKAGES))
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--json", help="also save everything measured to this file")
+    parser.add_argument("--json", help="save everything measured to this file, and go on from what it holds")
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
-    results = []
-    for seed in range(arguments.seeds):
-        for package in arguments.packages:
-            spec = {
-                "package": package,
-                "backend": arguments.backend,
-                "seed": seed,
-                "max_units": arguments.max_units,
-                "max_epochs": arguments.max_epochs,
+    cores = sorted(os.sched_getaffinity(0))[: arguments.cores]
+    os.sched_setaffinity(0, cores)
+    results: list[dict[str, Any]] = []
+    if arguments.json and os.path.exists(arguments.json):
+        with open(arguments.json) as file:
+            results = json.load(file)["results"]
+    for max_epochs in arguments.max_epochs:
+        for max_units in arguments.max_units:
+            # The packages take turns, so that a machine that slows down slows both.
+            for seed in range(arguments.seeds):
+                for package in arguments.packages:
+                    spec = {
+                        "package": package,
+                        "backend": arguments.backend,
+                        "cores": len(cores),
+                        "max_epochs": max_epochs,
+                        "max_units": max_units,
+                        "seed": seed,
+                    }
+                    if any(spec.items() <= result.items() for result in results):
+                        continue
+                    results.append(search(spec))
+                    print(json.dumps(results[-1]), file=sys.stderr, flush=True)
+                    save(arguments.json, results)
+    save(arguments.json, results)
+    wanted = [
+        result
+        for result in results
+        if result["max_units"] in arguments.max_units
+        and result["max_epochs"] in arguments.max_epochs
+        and result["backend"] == arguments.backend
+        and result["cores"] == len(cores)
+    ]
+    for row in medians(wanted):
+        report(row)
+
+
+def medians(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each task and package the medians over seeds, and the range of seconds."""
+    tasks = ("backend", "cores", "max_epochs", "max_units")
+    rows = []
+    for task in sorted({tuple(result[name] for name in tasks) for result in results}):
+        row: dict[str, Any] = dict(zip(tasks, task, strict=True))
+        for package in PACKAGES:
+            mine = [r for r in results if r["package"] == package and tuple(r[n] for n in tasks) == task]
+            if not mine:
+                continue
+            row[package] = {
+                name: statistics.median(result[name] for result in mine)
+                for name in ("seconds", "best", "checked", "mib", "trials")
             }
-            results.append(search(spec))
-            print(json.dumps(results[-1]), file=sys.stderr, flush=True)
-    medians = {}
-    for package in arguments.packages:
-        mine = [result for result in results if result["package"] == package]
-        medians[package] = {
-            name: statistics.median(result[name] for result in mine)
-            for name in ("seconds", "best", "checked", "mib", "trials")
-        }
-        shown = medians[package]
-        print(
-            f"{package:>12}: {shown['seconds']:7.1f} s, best val_loss {shown['best']:.6f}, "
-            f"{shown['mib']:.0f} MiB, {shown['trials']:.0f} trials (medians of {len(mine)})"
-        )
-    if len(medians) == 2:
-        ratio = medians["keras_tuner"]["seconds"] / medians["lstune"]["seconds"]
-        print(f"lstune.kt is {ratio:.1f} times as fast")
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump({"results": results, "medians": medians}, file, indent=1)
+            seconds = [result["seconds"] for result in mine]
+            row[package].update(seeds=len(mine), fastest=min(seconds), slowest=max(seconds))
+        if all(package in row for package in PACKAGES):
+            row["times_as_fast"] = row["keras_tuner"]["seconds"] / row["lstune"]["seconds"]
+        rows.append(row)
+    return rows
+
+
+def report(row: dict[str, Any]) -> None:
+    print(f"max_epochs {row['max_epochs']}, up to {row['max_units']} units, {row['backend']}:")
+    for package in PACKAGES:
+        if package in row:
+            shown = row[package]
+            print(
+                f"{package:>12}: {shown['seconds']:7.1f} s "
+                f"({shown['fastest']:.1f} to {shown['slowest']:.1f}), best val_loss {shown['best']:.6f}, {shown['mib']:.0f} MiB, {shown['trials']:.0f} trials "
+                f"(medians of {shown['seeds']} seeds)"
+            )
+    if "times_as_fast" in row:
+        print(f"   lstune.kt is {row['times_as_fast']:.1f} times as fast")
+
+
+def save(path: str | None, results: list[dict[str, Any]]) -> None:
+    """Write the file whole or not at all."""
+    if path is None:
+        return
+    with open(f"{path}.part", "w") as file:
+        json.dump({"results": results, "medians": medians(results)}, file, indent=1)
+    os.replace(f"{path}.part", path)
 
 
 if __name__ == "__main__":

@@ -347,6 +347,20 @@ def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):
             parse_budget(wrong)
 
 
+def test_a_trial_with_callbacks_says_that_it_will_start_anew(data, tmp_path, caplog):
+    tuner = kt.RandomSearch(build, "val_loss", max_trials=1, directory=tmp_path, seed=0)
+
+    def build_while_time_runs_out(hp):
+        tuner.deadline = time.monotonic()
+        return build(hp)
+
+    tuner.hypermodel.build = build_while_time_runs_out
+    search(tuner, data, budget="1h", callbacks=[keras.callbacks.EarlyStopping()])
+    assert "will start anew" in caplog.text
+    assert "EarlyStopping" in caplog.text
+    assert not list(tmp_path.rglob("progress.npz"))
+
+
 def test_only_the_best_keep_their_weights(data, tmp_path):
     tuner = kt.RandomSearch(build, "val_loss", max_trials=5, directory=tmp_path, seed=0, keep_checkpoints=2)
     search(tuner, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lstune.kt.tuner import Tuner
 
 __all__ = ["EngineTrial"]
+
+log = logging.getLogger("lstune.kt")
 
 # A trial that is longer than this is saved now and then, so that a crash does not lose it.
 _SAVE_SECONDS = 30.0
@@ -87,11 +90,22 @@ class EngineTrial:
         if outcome.status in (Status.STOPPED, Status.DEADLINE):
             if resumable:
                 outcome.state.save(interrupted)
+            else:
+                log.warning(
+                    "trial %s will start anew when the search goes on: %s", trial.trial_id, self._why(fit)
+                )
             raise SearchOver
         interrupted.unlink(missing_ok=True)
         if self.tuner._keeps_states():
             outcome.state.save(self.folder / "state.npz")
         return outcome
+
+    def _why(self, fit: Fit) -> str:
+        """Why a trial that is cut off cannot go on where it was."""
+        if self.execution > 0:
+            return "it was in a further execution, of which only whole ones are kept"
+        acting = [type(c).__name__ for c in fit.callbacks if not getattr(c, "lstune_follows", False)]
+        return f"callbacks act in it, whose state is not kept ({', '.join(acting)})"
 
     def _start(self, trial: Trial) -> TrainState | None:
         past = self.tuner._resumed_from(trial)
