@@ -82,7 +82,8 @@ class Forecaster:
     """Members and shares of baselines (all shares sum to 1), with the latest rows of the series.
 
     `history` holds the rows that forecasts start from. `intervals` are half-widths for the H steps of one
-    forecast, None if unknown. `reading` says how newer rows are read: target, timestamp, features.
+    forecast, None if unknown; `beyond` those of rows further on, counted from the first. `reading` says how
+    newer rows are read: target, timestamp, features.
     """
 
     members: tuple[Member, ...]
@@ -92,13 +93,15 @@ class Forecaster:
     intervals: Intervals | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    beyond: Intervals | None = None
 
     def predict(self, steps: int | None = None, data: Any = None) -> pd.DataFrame:
         """Forecast the `steps` rows (by default the horizon) after the last known row.
 
         `data`: newer rows of the same series, as a file, DataFrame or Series; they replace the stored rows
         where they reach back far enough, else they must follow them. Beyond the horizon the forecast is
-        fed back as if it had happened, features keep their last values, and no interval is given.
+        fed back as if it had happened, and features keep their last values; intervals go on as far as such
+        forecasts were judged on the validation rows, and are NaN further on.
         Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on.
         Raises UserError for steps below 1, DataError for rows that do not fit.
         """
@@ -109,20 +112,28 @@ class Forecaster:
             raise UserError(explain("steps must be a whole number of 1 or more", steps))
         series = self.history if data is None else self._newer(data)
         values = self._recursive(series, int(steps))
-        table: dict[str, Any] = {"forecast": values}
-        if self.intervals is not None:
-            shown = min(int(steps), self.horizon)
-            padded = np.full(self.horizon, np.nan)
-            padded[:shown] = values[:shown]
-            for level, (low, high) in self.intervals.around(
-                padded, local_scale(series.values, [len(series) - 1])[0]
-            ).items():
-                for side, bound in (("lower", low), ("upper", high)):
-                    column = np.full(int(steps), np.nan)
-                    column[:shown] = bound[:shown]
-                    table[f"{side}_{100 * level:g}"] = column
+        scale = local_scale(series.values, [len(series) - 1])[0]
+        table = {"forecast": values, **self._bounds(values, scale)}
         index = future_timestamps(series, int(steps)).rename("timestamp")
         return pd.DataFrame(table, index=index)
+
+    def _bounds(self, values: F64, scale: float) -> dict[str, F64]:
+        """Columns of lower and upper bounds around forecasts (S,), NaN where no interval is known."""
+        if self.intervals is None:
+            return {}
+        known = [(self.intervals, 0), *([(self.beyond, self.horizon)] if self.beyond is not None else [])]
+        table = {}
+        for row, level in enumerate(self.intervals.levels):
+            half = np.full(len(values), np.nan)
+            for found, first in known:
+                wide = found.half_widths[row] * (scale if found.adaptive else 1.0)
+                part = slice(first, min(len(values), len(wide)))
+                half[part] = wide[part]
+            # Further away nothing is surer: where a sample says so, it is chance.
+            half[self.horizon :] = np.maximum.accumulate(half[self.horizon - 1 :])[1:]
+            for side, sign in (("lower", -1.0), ("upper", 1.0)):
+                table[f"{side}_{100 * level:g}"] = values + sign * half
+        return table
 
     @property
     def rows_needed(self) -> int:
@@ -139,9 +150,9 @@ class Forecaster:
 
     def _block(self, series: Series) -> F64:
         """The next H rows (H,)."""
-        return self._at(series, np.array([len(series) - 1], dtype=np.int64))[0]
+        return self.forecast_after(series, np.array([len(series) - 1], dtype=np.int64))[0]
 
-    def _at(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
+    def forecast_after(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
         """Forecasts (N, H) after the rows `origins` (N,)."""
         total = self._mixed_in(series, origins)
 
@@ -227,7 +238,7 @@ def forecast_at(
 
     origins = scored_origins(series, targets, forecaster.horizon)
     rows = origins[:, None] + np.arange(1, forecaster.horizon + 1)
-    return forecaster._at(series, origins), series.values[rows], origins
+    return forecaster.forecast_after(series, origins), series.values[rows], origins
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
@@ -249,6 +260,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
             for member in forecaster.members
         ],
         "intervals": forecaster.intervals.to_dict() if forecaster.intervals is not None else None,
+        "beyond": forecaster.beyond.to_dict() if forecaster.beyond is not None else None,
         "reading": forecaster.reading,
         "about": forecaster.about,
     }
@@ -307,4 +319,5 @@ def load_forecaster(folder: str | Path) -> Forecaster:
         Intervals.from_dict(intervals) if intervals else None,
         data["reading"],
         data["about"],
+        Intervals.from_dict(data["beyond"]) if data.get("beyond") else None,
     )

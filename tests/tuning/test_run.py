@@ -13,10 +13,11 @@ import lstune
 from lstune.cli.table import result_table
 from lstune.errors import DataError, RunError, SpaceError, StudyError, UserError
 from lstune.evaluation import baseline_forecasts, mase_scale
-from lstune.forecaster import forecast_at, load_forecaster, save_forecaster
+from lstune.forecaster import Forecaster, forecast_at, load_forecaster, save_forecaster
 from lstune.report import collect
-from lstune.series import append_rows, scored_origins, split_series, take_rows
+from lstune.series import Series, append_rows, scored_origins, split_series, take_rows
 from lstune.tuning import work
+from lstune.tuning.beyond import intervals_beyond
 from lstune.tuning.executors import Outcome
 from lstune.tuning.objective import Objective
 from lstune.tuning.progress import Progress
@@ -148,7 +149,23 @@ def test_beyond_the_horizon_the_forecast_is_fed_back(multi):
     np.testing.assert_allclose(whole[:4], first)
     longer = append_rows(multi.forecaster.history, first)
     np.testing.assert_allclose(multi.predict(data=longer)["forecast"], whole[4:])
-    assert multi.predict(6)["lower_95"].notna().tolist() == [True] * 4 + [False] * 2
+    far = multi.predict(30)
+    assert far["lower_95"].notna().tolist() == [True] * 24 + [False] * 6
+    width = (far["upper_80"] - far["lower_80"]).to_numpy()[:24]
+    assert (np.diff(width[3:]) >= 0).all()
+    np.testing.assert_allclose(far["lower_95"][:4], multi.predict()["lower_95"])
+
+
+def test_intervals_widen_as_the_series_wanders():
+    walk = np.random.default_rng(0).normal(size=900).cumsum()
+    series = Series(pd.RangeIndex(900), walk)
+    naive = Forecaster((), 1, series, {"naive": 1.0})
+    found = intervals_beyond(naive, series, range(600, 900), 1e9)
+    assert found.half_widths.shape == (2, 30)
+    # A walk of h steps has sqrt(h) times the spread: 4 at 16, from 48 origins within a half and twice.
+    assert 2 < found.half_widths[0, 15] / found.half_widths[0, 0] < 8
+    assert intervals_beyond(naive, series, range(600, 900), 1.0) is None
+    assert intervals_beyond(naive, series, range(600, 610), 1e9) is None
 
 
 def test_intervals_hold_the_forecast(multi):

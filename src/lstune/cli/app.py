@@ -239,6 +239,12 @@ def forecast(
         typer.echo(json.dumps(records, indent=2))
     else:
         typer.echo(forecast_table(table))
+    bare = int(table.isna().any(axis=1).sum())
+    if bare:
+        typer.echo(
+            f"The last {bare} of {len(table)} rows have no interval: none was measured so far ahead.",
+            err=True,
+        )
 
 
 app.command()(_guarded(report))

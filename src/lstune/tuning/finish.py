@@ -43,6 +43,7 @@ __all__ = [
     "choose_mixture",
     "complete_finalists",
     "finalists",
+    "first_of_each",
     "load_candidates",
     "retrain",
     "try_folds",
@@ -363,6 +364,11 @@ def as_members(mixture: Mixture) -> list[Member]:
         Member(c.fitted.pipeline, c.fitted.model, c.fitted.weights, share, c.setting)
         for c, share in zip(mixture.candidates, mixture.shares, strict=True)
     ]
+
+
+def first_of_each(members: Sequence[Member], mixture: Mixture) -> list[Member]:
+    """One member for each candidate, to fall back on."""
+    return [next(m for m in members if m.setting == c.setting) for c in mixture.candidates]
 
 
 def _epoch_seconds(trial: TrialRecord) -> float:

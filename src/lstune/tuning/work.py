@@ -25,6 +25,7 @@ from lstune.series import (
     split_series,
     take_rows,
 )
+from lstune.tuning.beyond import intervals_beyond
 from lstune.tuning.board import StudyBoard, Watch, check_any_success
 from lstune.tuning.clock import Budget, Every, format_seconds
 from lstune.tuning.defaults import (
@@ -49,6 +50,7 @@ from lstune.tuning.finish import (
     choose_mixture,
     complete_finalists,
     finalists,
+    first_of_each,
     load_candidates,
     retrain,
     try_folds,
@@ -403,6 +405,9 @@ class Work:
         intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
         repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
+        searched = self._forecaster(members, mixture, intervals)
+        rows = self.split.folds[-1].validation
+        beyond = intervals_beyond(searched, self.series, rows, self.budget.left())
         made = []
         for rows, share in ((self.split.development, 0.5), (range(len(self.series)), 1.0)):
             left = self.budget.left() - Reserve.FIXED * 0.7
@@ -418,8 +423,8 @@ class Work:
                 stop=objective.stop,
                 deadline=limit,
             )
-            made.append(self._forecaster(members, mixture, intervals))
-            members = _first_of_each(members, mixture)
+            made.append(replace(self._forecaster(members, mixture, intervals), beyond=beyond))
+            members = first_of_each(members, mixture)
         return made[0], made[1]
 
     def _forecaster(self, members: list[Any], mixture: Mixture, intervals: Any) -> Forecaster:
@@ -489,11 +494,3 @@ class Work:
             write_report(folder.path)
         except Exception as error:  # a page that cannot be drawn must not cost the run
             self.progress.note(f"The report could not be written: {error}")
-
-
-def _first_of_each(members: list[Any], mixture: Mixture) -> list[Any]:
-    """One member for each candidate, to fall back on."""
-    first = []
-    for candidate in mixture.candidates:
-        first.append(next(member for member in members if member.setting == candidate.setting))
-    return first
