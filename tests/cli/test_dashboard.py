@@ -98,3 +98,19 @@ def test_a_folder_without_a_run(tmp_path):
     assert result.exit_code == 2
     assert "settings.json" in result.stderr
     assert os.listdir(tmp_path) == []
+
+
+def test_a_run_that_was_resumed_is_under_way_again(run, tmp_path):
+    import shutil
+
+    from lstune.tuning.dashboard import _ended
+    from lstune.tuning.folder import RunFolder
+
+    folder = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    os.utime(folder.trials, (1000, 1000))
+    os.utime(folder.result, (1001, 1001))
+    assert _ended(folder)
+    os.utime(folder.trials, (1002, 1002))
+    assert not _ended(folder)
+    folder.result.unlink()
+    assert not _ended(folder)

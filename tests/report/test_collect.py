@@ -157,7 +157,8 @@ def test_the_command_tells_what_was_asked():
     }
     assert _command(settings) == (
         "lstune tune 'my data.csv' --target y --features a,b --read header=no --read 'missing=?,x y' "
-        "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log --set loss=mae,mse"
+        "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log "
+        "--set loss=mae,mse"
     )
     assert _command({**settings, "changed": None}) is None
     assert _command({**settings, "series": {}}) is None

@@ -46,8 +46,16 @@ def dashboard(
         ready=ready,
         metric="validation MAE",
         about=_about(settings, options),
-        ended=folder.result.exists,
+        ended=lambda: _ended(folder),
     )
+
+
+def _ended(folder: RunFolder) -> bool:
+    """Whether the run has its result, and has not been resumed since."""
+    try:
+        return folder.result.stat().st_mtime_ns >= folder.trials.stat().st_mtime_ns
+    except OSError:  # not there yet, or just being written
+        return False
 
 
 def _about(settings: Mapping[str, Any], options: TuneOptions) -> dict[str, Any]:
