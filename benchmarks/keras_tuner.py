@@ -195,8 +195,8 @@ def report(row: dict[str, Any]) -> None:
             shown = row[package]
             print(
                 f"{package:>12}: {shown['seconds']:7.1f} s "
-                f"({shown['fastest']:.1f} to {shown['slowest']:.1f}), best val_loss {shown['best']:.6f}, {shown['mib']:.0f} MiB, "
-                f"{shown['trials']:.0f} trials (medians of {shown['seeds']} seeds)"
+                f"({shown['fastest']:.1f} to {shown['slowest']:.1f}), best val_loss {shown['best']:.6f}, "
+                f"{shown['mib']:.0f} MiB, {shown['trials']:.0f} trials (medians of {shown['seeds']} seeds)"
             )
     if "times_as_fast" in row:
         print(f"   lstune.kt is {row['times_as_fast']:.1f} times as fast")
