@@ -218,7 +218,7 @@ def run(seeds: int, out: Path, methods: list[str], workers: int) -> dict[str, li
         futures = {pool.submit(trajectory, *task): task for task in tasks}
         for count, future in enumerate(as_completed(futures), 1):
             results["|".join(map(str, futures[future]))] = [round(value, 5) for value in future.result()]
-            if count % 20 == 0 or count == len(tasks):
+            if count % 5 == 0 or count == len(tasks):
                 temporary = out.with_suffix(".tmp")
                 temporary.write_text(json.dumps(results))
                 temporary.replace(out)
