@@ -40,15 +40,8 @@ _DEFAULTS: dict[str, Any] = {
     "validation_freq": 1,
 }
 _POSITIONAL = (
-    "x",
-    "y",
-    "batch_size",
-    "epochs",
-    "verbose",
-    "callbacks",
-    "validation_split",
-    "validation_data",
-)
+    "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data",
+)  # fmt: skip
 
 _LOSS_NAMES = {
     "mse": "mse", "mean_squared_error": "mse", "mae": "mae", "mean_absolute_error": "mae",
