@@ -22,6 +22,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+
 from lstm_table import _RATES, AXES, SHAPE, SOURCES, TABLE, load_table
 
 # How the table's axes are called as hyperparameters, and their values in print.
@@ -76,11 +77,13 @@ def show(name: str, table: np.ndarray) -> None:
     """Print what one series says."""
     best = table.min()
     print(
-        f"\n{name}: {table.size} settings, the best {np.exp(best):.4g}, the median {np.exp(np.median(table)):.4g}"
+        f"\n{name}: {table.size} settings, the best {np.exp(best):.4g}, "
+        f"the median {np.exp(np.median(table)):.4g}"
     )
     single, pairs = shares(table, 1), shares(table, 2)
     print(
-        f"  {'hyperparameter':<15}{'share':>7}{'among the best':>16}   value: mean (least) against the best of all"
+        f"  {'hyperparameter':<15}{'share':>7}{'among the best':>16}   "
+        "value: mean (least) against the best of all"
     )
     for (axis,), share in sorted(single.items(), key=lambda item: -item[1]):
         key = list(AXES)[axis]

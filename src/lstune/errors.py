@@ -9,7 +9,7 @@ The tree::
     │   ├── ConfigError             a model or training configuration is not trainable
     │   └── MissingExtraError       an optional package is needed; names the extra to install
     ├── RunError                    a run's folder is missing, foreign, locked or damaged: exit code 2
-    │   └── StorageError            disk or database refuse a study's records; `resume` goes on once they do not
+    │   └── StorageError            disk or database refuse a study's records; then `resume`
     └── StudyError                  the search itself could not give a result: exit code 1
 
 A message gives three things: the rule that does not hold, what was received, and the next step.
