@@ -31,6 +31,7 @@ from lstm_table import AXES, EPOCHS, SHAPE, SOURCES, load_table
 
 CHECKPOINTS = (10, 25, 50, 100)
 BUDGET = CHECKPOINTS[-1] * EPOCHS
+_FLOOR = 0.01  # regrets below are drawn here: the difference is one of a handful of settings
 
 # What a replay yields: epochs spent by now, and the value of the trial that spent them.
 Spending = Iterator[tuple[int, float]]
@@ -262,10 +263,13 @@ def plot(results: dict[str, list[float]], methods: list[str], path: Path) -> Non
             rows = _regrets(results, method, name)
             if len(rows):
                 style = "--" if method[0].isupper() else "-"
-                median = np.maximum(np.median(rows, axis=0), 1e-4)
+                median = np.maximum(np.median(rows, axis=0), _FLOOR)
                 axis.plot(range(1, len(median) + 1), median, style, label=method, color=colours(number))
         axis.set(title=name, yscale="log", xlabel="full trainings' worth of epochs", xscale="log")
-    axes[0].set_ylabel("median regret (1: the median setting)")
+        axis.set(xlim=(3, CHECKPOINTS[-1]), ylim=(0.8 * _FLOOR, 1.0))
+        axis.set_xticks([3, *CHECKPOINTS], labels=map(str, [3, *CHECKPOINTS]))
+        axis.set_xticks([], minor=True)
+    axes[0].set_ylabel(f"median regret (1: the median setting; {_FLOOR} and less at the bottom)")
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     figure.tight_layout()
     figure.savefig(path)
