@@ -1,8 +1,15 @@
 """What every test starts from."""
 
+import signal
+
 import pytest
 
 from lstune.evaluation import statistical
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and whatever the tests start would
+# inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _INSTALLED = statistical.is_statsforecast_installed
 
