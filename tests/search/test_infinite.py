@@ -47,7 +47,7 @@ def test_what_is_not_finite_neither_wins_nor_attracts(sampler, bad):
     assert share_of_infinite(t.params["x"] for t in study.trials[10:]) <= 0.3
 
 
-@pytest.mark.filterwarnings("ignore:(currentThread|getName).*is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # whatever Keras Tuner and its regression warn of is not ours
 def test_keras_tuner_turns_infinity_into_the_best_score(tmp_path, monkeypatch):
     """The fault that lstune does not have; if this fails, Keras Tuner has mended it."""
     monkeypatch.setenv("KERAS_BACKEND", "jax")
