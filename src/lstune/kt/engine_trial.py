@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,21 @@ from lstune.kt.trial import Trial
 if TYPE_CHECKING:
     from lstune.kt.tuner import Tuner
 
-__all__ = ["EngineTrial"]
+__all__ = ["EngineTrial", "FitCall"]
 
 log = logging.getLogger("lstune.kt")
 
 # A trial that is longer than this is saved now and then, so that a crash does not lose it.
 _SAVE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class FitCall:
+    """What each execution of a trial calls `fit` with; callbacks are copied for each of them."""
+
+    callbacks: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class EngineTrial:

@@ -26,7 +26,7 @@ from lstune.errors import explain, missing_extra
 from lstune.kt.errors import FatalValueError, SearchOver
 
 if TYPE_CHECKING:
-    from lstune.kt.engine_trial import EngineTrial
+    from lstune.kt.engine_trial import EngineTrial, FitCall
     from lstune.kt.trial import Trial
     from lstune.kt.tuner import Tuner
 
@@ -166,20 +166,12 @@ class Isolation:
         self._all: list[_Worker] = []
         self._closed = False
 
-    def run(
-        self,
-        tuner: Tuner,
-        trial: Trial,
-        keeper: EngineTrial,
-        callbacks: Any,
-        fit_args: tuple[Any, ...],
-        fit_kwargs: dict[str, Any],
-    ) -> Any:
+    def run(self, tuner: Tuner, trial: Trial, keeper: EngineTrial, call: FitCall) -> Any:
         """One execution of a trial: its results, with History made plain.
 
         Raises FatalValueError for what cannot be sent, and whatever the trial raised.
         """
-        job = _packed(tuner, trial, keeper, callbacks, fit_args, fit_kwargs)
+        job = _packed(tuner, trial, keeper, call)
         worker = self._take()
         try:
             answer = worker.ask(job, _show)
@@ -240,14 +232,7 @@ def _show(text: str) -> None:
     sys.stdout.flush()
 
 
-def _packed(
-    tuner: Tuner,
-    trial: Trial,
-    keeper: EngineTrial,
-    callbacks: Any,
-    fit_args: tuple[Any, ...],
-    fit_kwargs: dict[str, Any],
-) -> bytes:
+def _packed(tuner: Tuner, trial: Trial, keeper: EngineTrial, call: FitCall) -> bytes:
     """All that a worker needs for one execution."""
     import keras
 
@@ -263,9 +248,7 @@ def _packed(
         "trial": trial,
         "execution": keeper.execution,
         "best": keeper.best,
-        "callbacks": callbacks,
-        "fit_args": fit_args,
-        "fit_kwargs": fit_kwargs,
+        "call": call,
         "seconds": None if tuner.deadline is None else tuner.deadline - time.monotonic(),
         "floatx": keras.config.floatx(),
         "policy": keras.config.dtype_policy().name,
@@ -285,8 +268,8 @@ def _culprit(cloudpickle: Any, job: dict[str, Any]) -> str:
     """Which part cannot be sent, in the user's words."""
     parts = {
         "build_model, or the HyperModel": job["tuner"].hypermodel,
-        "the callbacks": job["callbacks"],
-        "fit's arguments": (job["fit_args"], job["fit_kwargs"]),
+        "the callbacks": job["call"].callbacks,
+        "fit's arguments": (job["call"].args, job["call"].kwargs),
     }
     for name, part in parts.items():
         try:

@@ -94,7 +94,7 @@ def _run(job: dict[str, Any], first: bool) -> dict[str, Any]:
     keeper.best = job["best"]
     # This process' own random numbers would be others in every run.
     keras.utils.set_random_seed(keeper.seed_of(trial))
-    results = tuner._train_here(trial, keeper, job["callbacks"], job["fit_args"], job["fit_kwargs"])
+    results = tuner._train_here(trial, keeper, job["call"])
     return {
         "results": _plain(results),
         "best": keeper.best,

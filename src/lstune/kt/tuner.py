@@ -16,7 +16,7 @@ from typing import Any
 
 from lstune.errors import explain
 from lstune.kt.base_tuner import BaseTuner
-from lstune.kt.engine_trial import EngineTrial
+from lstune.kt.engine_trial import EngineTrial, FitCall
 from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, SearchOver
 from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
@@ -44,6 +44,8 @@ _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 # Building and Keras' own training are not made for two threads; the engine's training is.
 _keras_lock = threading.RLock()
+# Guards what has been said: two trials may find the same reason at the same moment.
+_reasons_lock = threading.Lock()
 
 
 class _NeedsKeras(Exception):
@@ -156,41 +158,27 @@ class Tuner(BaseTuner):
             for name in ("batch_size", "epochs"):
                 if name in trial.hyperparameters.values:
                     fit_kwargs[name] = trial.hyperparameters.values[name]
-        keeper = EngineTrial(self, trial)
+        keeper, call = EngineTrial(self, trial), FitCall(callbacks, fit_args, fit_kwargs)
         results = []
         for execution in range(self.executions_per_trial):
             keeper.begin(execution)
-            results.append(self._execute(trial, keeper, callbacks, fit_args, fit_kwargs))
+            results.append(self._execute(trial, keeper, call))
         return results
 
-    def _execute(
-        self,
-        trial: Trial,
-        keeper: EngineTrial,
-        callbacks: Any,
-        fit_args: tuple[Any, ...],
-        fit_kwargs: dict[str, Any],
-    ) -> Any:
+    def _execute(self, trial: Trial, keeper: EngineTrial, call: FitCall) -> Any:
         """One training of the trial: here, or in a process of its own what Keras trains under isolation."""
         isolation = self._isolation
         if isolation is None:
-            return self._train_here(trial, keeper, callbacks, fit_args, fit_kwargs)
+            return self._train_here(trial, keeper, call)
         # A fit of the user's own cannot be begun here and ended elsewhere: it goes as a whole.
         if self.engine != "keras" and not self._own_fit():
             with contextlib.suppress(_NeedsKeras):
-                return self._train_here(trial, keeper, callbacks, fit_args, fit_kwargs)
-        return isolation.run(self, trial, keeper, callbacks, fit_args, fit_kwargs)
+                return self._train_here(trial, keeper, call)
+        return isolation.run(self, trial, keeper, call)
 
-    def _train_here(
-        self,
-        trial: Trial,
-        keeper: EngineTrial,
-        callbacks: Any,
-        fit_args: tuple[Any, ...],
-        fit_kwargs: dict[str, Any],
-    ) -> Any:
-        own = [*_copied(callbacks), *self._keras_callbacks(trial, keeper)]
-        return self._build_and_fit_model(trial, *fit_args, **fit_kwargs, callbacks=own, _keeper=keeper)
+    def _train_here(self, trial: Trial, keeper: EngineTrial, call: FitCall) -> Any:
+        own = [*_copied(call.callbacks), *self._keras_callbacks(trial, keeper)]
+        return self._build_and_fit_model(trial, *call.args, **call.kwargs, callbacks=own, _keeper=keeper)
 
     def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
         keeper = kwargs.pop("_keeper", None) or EngineTrial(self, trial)
@@ -259,9 +247,11 @@ class Tuner(BaseTuner):
 
     def _note_reasons(self, reasons: set[str]) -> None:
         """Say once each why Keras trains and not the engine."""
-        for reason in sorted(reasons - self._reasons):
+        with _reasons_lock:
+            new = sorted(reasons - self._reasons)
+            self._reasons |= reasons
+        for reason in new:
             log.warning("Keras trains this model, not lstune's engine: %s", reason)
-        self._reasons |= reasons
 
     # --- Building ---
 
