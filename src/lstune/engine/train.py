@@ -159,7 +159,7 @@ class _Run:
     ) -> None:
         self.config, self.data, self.validation, self.state = config, data, validation, state
         self.stop, self.deadline = stop, deadline
-        self.network = Network(model, data.lookback, min(config.batch_size, len(data)))
+        self.network = self.evaluator = Network(model, data.lookback, min(config.batch_size, len(data)))
         self.gradient = np.zeros(self.network.parameters, np.float32)
         self.settings = settings_vector(config.optimizer)
         self.seconds_per_batch = 0.0
@@ -259,15 +259,21 @@ class _Run:
             state.wait += 1
         return _end_of_patience(config, state)
 
+    def _evaluator_for(self, windows: Windows) -> Network:
+        """A network to evaluate these windows with: training's where it fits, else one kept for it."""
+        exact = windows.target_step == BATCH_TARGETS
+        # Where a batch's windows are scored together, its size matters: Keras evaluates in fit's.
+        rows = min(self.config.batch_size if exact else _EVALUATE_ROWS, len(windows))
+        for network in (self.network, self.evaluator):
+            fits = network.batch == rows if exact else network.batch >= rows
+            if fits and network.lookback == windows.lookback:
+                return network
+        self.evaluator = Network(self.network.model, windows.lookback, rows)
+        return self.evaluator
+
     def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32, list[float]]:
         """Mean loss, the outputs of the last step (N, H) or of several (N, steps, H), and sums of errors."""
-        network, rows = self.network, min(_EVALUATE_ROWS, len(windows))
-        if windows.target_step == BATCH_TARGETS:
-            # Where a batch's windows are scored together, its size matters: Keras evaluates in fit's.
-            rows = min(self.config.batch_size, len(windows))
-            network = Network(network.model, windows.lookback, rows)
-        if network.lookback != windows.lookback or network.batch < rows:
-            network = Network(network.model, windows.lookback, rows)
+        network = self._evaluator_for(windows)
         outputs = np.empty((len(windows), steps, windows.outputs), np.float32)
         total, errors = _evaluate(network, self.state.weights, windows, self.config, outputs)
         return total / len(windows), outputs[:, 0] if steps == 1 else outputs, errors
