@@ -80,7 +80,8 @@ def _day(stamp: str) -> str:
 def _mixture(mixture: Mapping[str, Any]) -> str:
     baselines = {_label(name): share for name, share in mixture["baselines"].items()}
     if not mixture["networks"]:
-        return f"the {next(iter(baselines))} forecast: {mixture.get('reason') or 'no setting beat it'}"
+        reason = mixture.get("reason") or "no setting clearly beat it"
+        return f"the {next(iter(baselines))} forecast: {reason}"
     count, settings = mixture["networks"], len(mixture["settings"])
     text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
     return text + "".join(

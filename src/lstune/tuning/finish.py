@@ -61,7 +61,7 @@ CANDIDATES = 12
 RESEEDED = 6
 MEMBERS = 4
 # Why a forecast may be a baseline alone.
-UNBEATEN = "no setting beat it on the validation rows"
+UNBEATEN = "no setting clearly beat it on the validation rows"
 OUT_OF_TIME = "time ended before a first setting was trained"
 # Other seeds of a trial are trained under numbers this far from its own.
 _SEED_STEP = 10_000_000
