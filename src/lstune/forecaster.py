@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune._version import __version__
-from lstune.engine import ModelConfig, Windows, predict
+from lstune.engine import ModelConfig, Windows, available_cores, predict
 from lstune.errors import RunError, UserError, explain
 from lstune.evaluation import Intervals, baseline_forecasts, local_scale
 from lstune.series import (
@@ -161,7 +161,7 @@ class Forecaster:
 
         if len(origins) == 1:
             return sum(map(part, self.members), total)
-        with ThreadPoolExecutor(_cores()) as pool:  # the kernels run without the GIL
+        with ThreadPoolExecutor(available_cores()) as pool:  # the kernels run without the GIL
             return sum(pool.map(part, self.members), total)
 
     def _mixed_in(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
@@ -196,10 +196,6 @@ class Forecaster:
                 )
             )
         return replace(given, season=self.history.season)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _joined(history: Series, newer: Series) -> Series:

@@ -141,7 +141,7 @@ def test_a_model_that_fails_is_left_out_and_says_why():
     (fit.folder / "auto_ets.txt").write_text("ValueError: no")
     np.save(fit.folder / "auto_theta.npy", np.full((40, 1), np.nan))
     try:
-        broken = statistical.StatisticalFit(("auto_ets", "auto_theta"), fit.folder, None, (40, 1), 1.0)
+        broken = statistical.StatisticalFit(("auto_ets", "auto_theta"), fit.folder, None, (40, 1))
         found, notes = broken.collect(0.0)
     finally:
         broken.close()

@@ -9,6 +9,7 @@ from lstune.engine.config import (
     TrainConfig,
     lstm_model,
 )
+from lstune.engine.cores import available_cores
 from lstune.engine.data import Windows
 from lstune.engine.state import Status, StopFlag, TrainState, init_state
 from lstune.engine.train import TrainResult, predict, train
@@ -27,6 +28,7 @@ __all__ = [
     "TrainResult",
     "TrainState",
     "Windows",
+    "available_cores",
     "from_keras",
     "init_state",
     "initial_weights",

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,6 @@ class StatisticalFit:
     folder: Path
     process: subprocess.Popen[bytes] | None
     shape: tuple[int, int]
-    limit: float
-    ended: set[str] = field(default_factory=set)
 
     def collect(self, patience: float) -> tuple[dict[str, F64], list[str]]:
         """Forecasts (N, H) by name after at most `patience` seconds, and a note on each that is missing."""
@@ -139,7 +137,7 @@ def start_statistical(
         for name in names:
             (folder / f"{name}.txt").write_text(f"no process for it ({error})", encoding="utf-8")
         process = None
-    return StatisticalFit(tuple(names), folder, process, (len(at), horizon), limit)
+    return StatisticalFit(tuple(names), folder, process, (len(at), horizon))
 
 
 def fitted_rows(name: str, known: int) -> range:

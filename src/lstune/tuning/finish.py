@@ -27,7 +27,7 @@ from lstune.search import Job, TrialRecord, TrialState
 from lstune.series import Series, Split
 from lstune.tuning.clock import Budget
 from lstune.tuning.ensemble import select_ensemble
-from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_rows, spread, training_seed
+from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_rows, training_seed
 
 __all__ = [
     "CANDIDATES",
@@ -334,12 +334,8 @@ def retrain(
             stop=stop,
             deadline=deadline,
         )
-        if made is not None:
-            truth = objective.validation_truth()
-            seen = np.abs(
-                forecast_rows(made, objective.fold.validation, few=True) - truth[spread(len(truth))]
-            )
-            return made if seen.mean() <= _GONE_WRONG * candidate.mae else None
+        if made is not None and objective.rough_errors(made).mean() <= _GONE_WRONG * candidate.mae:
+            return made
         return None
 
     networks: list[list[Fitted]] = [[] for _ in mixture.candidates]

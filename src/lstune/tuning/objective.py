@@ -44,7 +44,6 @@ __all__ = [
     "fit_member",
     "forecast_rows",
     "forecast_windows",
-    "spread",
     "training_seed",
 ]
 
@@ -103,21 +102,15 @@ def forecast_rows(fitted: Fitted, rows: range, few: bool = False) -> F64:
     series, horizon = fitted.pipeline.series, fitted.horizon
     if series is None or fitted.pipeline.config.horizon == horizon:
         found = forecast_windows(fitted, fitted.pipeline.windows(rows))
-        return found[spread(len(found))] if few else found
+        return found[_spread(len(found))] if few else found
     origins = scored_origins(series, rows, horizon)
-    return _fed_back(fitted, series, origins[spread(len(origins))] if few else origins)
+    origins = origins[_spread(len(origins))] if few else origins
+    return recurse(fitted.pipeline, series, origins, horizon, lambda part: forecast_windows(fitted, part))
 
 
-def spread(count: int) -> slice:
+def _spread(count: int) -> slice:
     """About `_FED_BACK` of so many origins, evenly spread."""
     return slice(None, None, max(1, count // _FED_BACK))
-
-
-def _fed_back(fitted: Fitted, series: Series, origins: npt.NDArray[np.int64]) -> F64:
-    def one_step(part: WindowSet) -> F64:
-        return forecast_windows(fitted, part)
-
-    return recurse(fitted.pipeline, series, origins, fitted.horizon, one_step)
 
 
 @dataclass(frozen=True)
@@ -246,7 +239,7 @@ class Objective:
 
         def score_fed_back(weights: Any) -> float:
             fitted = Fitted(pipeline, model, weights, horizon=self.horizon)
-            return self._fed_back_error(fitted)
+            return float(np.nanmean(self.rough_errors(fitted)))
 
         def score(raw: Any) -> float:
             return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
@@ -277,16 +270,14 @@ class Objective:
         )
         return self._outcome(job, result, pruned, time.monotonic() - began)
 
-    def _fed_back_error(self, fitted: Fitted) -> float:
-        """The validation error of a network that feeds its forecasts back, from evenly spread origins.
+    def rough_errors(self, fitted: Fitted) -> F64:
+        """Absolute errors on the validation rows from some evenly spread origins.
 
-        Each costs a pass over a window for every step of the horizon: too much for all after each epoch. The
-        scores shown at the end of a run are those of all origins.
+        Where forecasts are fed back each origin costs a pass over a window for every step of the horizon: too
+        much for all after each epoch. The scores shown at the end of a run are those of all origins.
         """
-        origins = self.validation_origins()
-        picked = origins[spread(len(origins))]
-        truth = self.series.values[picked[:, None] + np.arange(1, self.horizon + 1)]
-        return _mae(_fed_back(fitted, self.series, picked), truth)
+        truth = self.validation_truth()
+        return np.abs(forecast_rows(fitted, self.fold.validation, few=True) - truth[_spread(len(truth))])
 
     def _deadline(self, began: float) -> float | None:
         limits = [

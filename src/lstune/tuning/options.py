@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lstune.engine import available_cores
 from lstune.errors import UserError, explain
 from lstune.search.urls import hide_password
 
-__all__ = ["DEFAULT_BUDGET", "TuneOptions", "default_workers"]
+__all__ = ["DEFAULT_BUDGET", "TuneOptions"]
 
 DEFAULT_BUDGET = 60.0  # seconds, when neither trials nor budget are given
-
-
-def default_workers() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class TuneOptions:
     @property
     def threads(self) -> int:
         """The number of trials at once."""
-        return self.workers or default_workers()
+        return self.workers or available_cores()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, without a password; `TuneOptions(**data)` reads it back."""
