@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstune.search import TrialRecord, TrialState
 from lstune.series import Series
 
 
@@ -10,6 +11,12 @@ def make_series(rows=300, seed=0, season=12, noise=0.2, dated=True, **extra):
     values = 10 + np.sin(np.arange(rows) * 2 * np.pi / season) + noise * rng.normal(size=rows)
     stamps = pd.date_range("2020-01-01", periods=rows, freq="D") if dated else pd.RangeIndex(rows)
     return Series(stamps, values, freq="D" if dated else "", season=season, seasonal=True, **extra)
+
+
+def record(number, value, state=TrialState.COMPLETE, seconds=6.0, epochs=6, params=None):
+    """A trial as the study keeps it, best at its third epoch."""
+    curve = {epoch: value + abs(epoch - 3) for epoch in range(1, epochs + 1)} if value is not None else {}
+    return TrialRecord(number, params or {}, state, value, epochs, curve, attrs={"seconds": seconds})
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from lstune.engine import StopFlag
-from lstune.search import TrialRecord, TrialState
-from lstune.series import Fold, Split
-from lstune.tuning.clock import Budget
-from lstune.tuning.finish import Candidate, Reserve, choose_mixture, finalists, in_threads
+from lstune.search import TrialState
+from lstune.tuning.finish import Candidate, choose_mixture, finalists, in_threads
+
+from .conftest import record
 
 
 def candidate(number, forecasts, actual):
@@ -74,38 +74,10 @@ def test_the_better_baseline_is_the_one_to_fall_back_on():
     assert mixture.baselines == {"seasonal_naive": 1.0}
 
 
-def record(number, value, state=TrialState.COMPLETE, seconds=6.0, epochs=6):
-    curve = {epoch: value + abs(epoch - 3) for epoch in range(1, epochs + 1)} if value is not None else {}
-    return TrialRecord(number, {}, state, value, epochs, curve, attrs={"seconds": seconds})
-
-
 def test_finalists_are_the_best_with_a_value():
     trials = [record(0, 2.0), record(1, None, TrialState.DIVERGED), record(2, 1.0), record(3, 1.0)]
     assert [trial.number for trial in finalists(trials, 2)] == [2, 3]
     assert len(finalists(trials, 9)) == 3
-
-
-SPLIT = Split((Fold(range(100), range(100, 120)),), range(120, 140))
-
-
-def test_the_reserve_grows_with_the_cost_of_the_best_and_is_bounded():
-    def reserve(seconds, budget):
-        return Reserve(SPLIT, 60, 2, 2, Budget(budget, 0.0)).seconds(
-            [record(n, 1.0, seconds=seconds) for n in (0, 1)]
-        )
-
-    assert Reserve(SPLIT, 60, 2, 2, Budget(60.0, 0.0)).seconds([]) == Reserve.FIXED
-    # A second an epoch, best at the third: two trainings on 1.2 and 1.4 times the rows, and other seeds.
-    assert reserve(6.0, None) == pytest.approx(Reserve.FIXED + 1.3 * 3 * 2.6 + 1.3 * 3)
-    assert reserve(6.0, 1000.0) == reserve(6.0, None)
-    assert reserve(600.0, 60.0) == pytest.approx(Reserve.FIXED + Reserve.SHARE * 60)
-
-
-def test_repeats_follow_the_time_left():
-    reserve = Reserve(SPLIT, 60, 2, 2, Budget(60.0, 0.0))
-    trials = [record(n, 1.0) for n in (0, 1)]
-    assert [reserve.repeats(trials, left) for left in (1.0, 15.0, 25.0, 1e9, float("inf"))] == [1, 1, 2, 3, 3]
-    assert reserve.repeats([], 100.0) == 1
 
 
 def test_work_in_threads_keeps_order_and_survives_failures():

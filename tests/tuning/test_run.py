@@ -160,12 +160,21 @@ def test_intervals_widen_as_the_series_wanders():
     walk = np.random.default_rng(0).normal(size=900).cumsum()
     series = Series(pd.RangeIndex(900), walk)
     naive = Forecaster((), 1, series, {"naive": 1.0})
-    found = intervals_beyond(naive, series, range(600, 900), 1e9)
+    found = intervals_beyond(naive, series, range(600, 900), 1e9, lambda origins: 0.0)
     assert found.half_widths.shape == (2, 30)
     # A walk of h steps has sqrt(h) times the spread: 4 at 16, from 48 origins within a half and twice.
     assert 2 < found.half_widths[0, 15] / found.half_widths[0, 0] < 8
-    assert intervals_beyond(naive, series, range(600, 900), 1.0) is None
-    assert intervals_beyond(naive, series, range(600, 610), 1e9) is None
+    assert intervals_beyond(naive, series, range(600, 900), 1.0, lambda origins: 0.0) is None
+    assert intervals_beyond(naive, series, range(600, 610), 1e9, lambda origins: 0.0) is None
+
+
+@pytest.mark.parametrize(("seconds", "worth"), [(0.005, True), (0.05, False)])
+def test_intervals_far_ahead_that_cost_too_much_are_left_out(seconds, worth):
+    walk = np.random.default_rng(0).normal(size=900).cumsum()
+    naive = Forecaster((), 1, Series(pd.RangeIndex(900), walk), {"naive": 1.0})
+    # 30 rows ahead from some 40 origins: about 6 s or 60 s of the hundred that are left.
+    found = intervals_beyond(naive, naive.history, range(600, 900), 100.0, lambda origins: seconds * origins)
+    assert (found is not None) == worth
 
 
 def test_intervals_hold_the_forecast(multi):

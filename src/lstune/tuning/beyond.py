@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from lstune.evaluation import Intervals, choose_intervals, local_scale
@@ -17,14 +19,18 @@ _ORIGINS = 48
 _FEWEST = 20
 # With fewer seconds left they are not worth their time.
 _LEAST_SECONDS = 8.0
+# Nor are they worth more than this part of what is left.
+_SHARE = 0.1
 
 
-def intervals_beyond(forecaster: Forecaster, series: Series, rows: range, left: float) -> Intervals | None:
+def intervals_beyond(
+    forecaster: Forecaster, series: Series, rows: range, left: float, price: Callable[[int], float]
+) -> Intervals | None:
     """Intervals for the rows 1 to S after an origin, S a multiple of the horizon of at least twice it.
 
     `forecaster` must not have been fitted on `rows`; its forecasts are fed back as `Forecaster.predict` does.
-    None where the series has features, whose coming values nobody knows, the rows are too few, or hardly any
-    of the budget is `left`, in seconds.
+    price: seconds that forecasts from so many origins take. None where the series has features, whose coming
+    values nobody knows, the rows are too few, or too little of the budget is `left`, in seconds.
     """
     horizon = forecaster.horizon
     blocks = max(2, -(-_ROWS // horizon))
@@ -37,7 +43,7 @@ def intervals_beyond(forecaster: Forecaster, series: Series, rows: range, left: 
     origins = origins[:: -(-len(origins) // _ORIGINS)]
     steps = blocks * horizon
     needed = max(forecaster.rows_needed, series.season + 1)
-    if int(origins[0]) + 1 < needed:
+    if int(origins[0]) + 1 < needed or price(len(origins) * blocks) > _SHARE * left:
         return None
     found = feed_back(series, origins, steps, horizon, needed, forecaster.forecast_after)
     actual = series.values[origins[:, None] + np.arange(1, steps + 1)]

@@ -21,13 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.engine import StopFlag
-from lstune.evaluation import diebold_mariano
-from lstune.forecaster import Member
+from lstune.evaluation import Intervals, diebold_mariano
+from lstune.forecaster import Forecaster, Member
 from lstune.search import Job, TrialRecord, TrialState
-from lstune.series import Series, Split
-from lstune.tuning.clock import Budget
+from lstune.series import Series, take_rows
 from lstune.tuning.ensemble import select_ensemble
-from lstune.tuning.objective import Fitted, Objective, fit_member, forecast_rows, training_seed
+from lstune.tuning.objective import Fitted, Objective, fit_member, training_seed
 
 __all__ = [
     "CANDIDATES",
@@ -37,7 +36,7 @@ __all__ = [
     "UNBEATEN",
     "Candidate",
     "Mixture",
-    "Reserve",
+    "as_forecaster",
     "as_members",
     "by_strategy",
     "choose_mixture",
@@ -62,7 +61,7 @@ RESEEDED = 6
 MEMBERS = 4
 # Why a forecast may be a baseline alone.
 UNBEATEN = "no setting clearly beat it on the validation rows"
-OUT_OF_TIME = "time ended before a first setting was trained"
+OUT_OF_TIME = "time ended before a first setting was ready"
 # Other seeds of a trial are trained under numbers this far from its own.
 _SEED_STEP = 10_000_000
 # A mixture that keeps less than this of itself is the baseline.
@@ -146,14 +145,20 @@ def complete_finalists(objective: Objective, chosen: Sequence[TrialRecord], work
 
 
 def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers: int) -> list[Candidate]:
-    """The trials with their forecasts of the validation rows, best first."""
+    """The trials with their forecasts of the validation rows, best first.
+
+    Beside the first, those are left out whose forecasts would end after the objective's deadline.
+    """
+    rows = len(objective.fold.validation)
 
     def load(trial: TrialRecord) -> Candidate | None:
         fitted = objective.fitted(trial.number, trial.params, trial.epochs)
         state = objective.states.get(trial.number, trial.epochs)
-        if fitted is None or state is None or (trial is not chosen[0] and _is_late(objective)):
+        if fitted is None or state is None:
             return None
-        forecasts = forecast_rows(fitted, objective.fold.validation)
+        if trial is not chosen[0] and objective.late(objective.pass_seconds(trial, rows)):
+            return None
+        forecasts = objective.forecast(trial.number, fitted)
         mae = float(np.abs(forecasts - objective.validation_truth()).mean())
         return Candidate(trial.number, trial.params, state.best_epoch, fitted, forecasts, mae)
 
@@ -161,10 +166,6 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
         candidate for candidate in in_threads(load, chosen, workers, objective.stop) if candidate is not None
     ]
     return sorted((c for c in found if np.isfinite(c.mae)), key=lambda c: (c.mae, c.number))
-
-
-def _is_late(objective: Objective) -> bool:
-    return objective.deadline is not None and time.monotonic() > objective.deadline
 
 
 def try_seeds(
@@ -185,9 +186,9 @@ def try_seeds(
         fitted, state = objective.fitted(number, candidate.setting), objective.states.get(number)
         if outcome.status not in ("reached", "early") or fitted is None or state is None:
             return None
-        if _is_late(objective):
+        if objective.late(objective.validating(candidate.number)):
             return None
-        return forecast_rows(fitted, objective.fold.validation), state.best_epoch
+        return objective.forecast(number, fitted), state.best_epoch
 
     actual = objective.validation_truth()
     found = dict(zip(tasks, in_threads(again, tasks, workers, objective.stop), strict=True))
@@ -218,9 +219,9 @@ def try_folds(
         epochs = objective.recipe(candidate.setting).train.epochs
         objective.run(Job(candidate.number, candidate.setting, 0, epochs), lambda epoch, value: False)
         fitted = objective.fitted(candidate.number, candidate.setting)
-        if fitted is None:
+        if fitted is None or objective.late(objective.validating(candidate.number)):
             return None
-        return forecast_rows(fitted, objective.fold.validation)
+        return objective.forecast(candidate.number, fitted)
 
     made = dict(zip(tasks, in_threads(train, tasks, workers, objectives[0].stop), strict=True))
     actual = [objective.validation_truth() for objective in objectives]
@@ -362,75 +363,30 @@ def as_members(mixture: Mixture) -> list[Member]:
     ]
 
 
+def as_forecaster(
+    series: Series,
+    mixture: Mixture,
+    intervals: Intervals | None,
+    members: Sequence[Member],
+    *,
+    horizon: int,
+    reading: Mapping[str, Any],
+) -> Forecaster:
+    """The members with the mixture's baselines, and the latest rows of the series that they need."""
+    longest = max((member.pipeline.rows_needed for member in members), default=1)
+    # Besides windows and seasons, the local scale of intervals looks back over some half-lives.
+    kept = max(longest + horizon, 2 * series.season, 256)
+    return Forecaster(
+        tuple(replace(member, pipeline=replace(member.pipeline, series=None)) for member in members),
+        horizon,
+        take_rows(series, -min(kept, len(series))),
+        mixture.baselines,
+        intervals,
+        {**reading, "target": series.target, "features": list(series.feature_names)},
+        {"series": series.name},
+    )
+
+
 def first_of_each(members: Sequence[Member], mixture: Mixture) -> list[Member]:
     """One member for each candidate, to fall back on."""
     return [next(m for m in members if m.setting == c.setting) for c in mixture.candidates]
-
-
-def _epoch_seconds(trial: TrialRecord) -> float:
-    return float(trial.attrs.get("seconds", 0.0)) / max(1, trial.epochs)
-
-
-class NoReserve:
-    """Stands for a `Reserve` where nothing comes after the search."""
-
-    FIXED = 0.0
-
-    def seconds(self, trials: Sequence[TrialRecord]) -> float:
-        """None."""
-        return 0.0
-
-
-class Reserve:
-    """How much time to keep for what comes after the search, estimated from the trials so far."""
-
-    # Writing, plotting and the test; measured at 0.6 s on 2 cores, more when the disk is slow.
-    FIXED = 1.5
-    # The most of the budget that training after the search may claim: a short search finds worse settings.
-    SHARE = 0.35
-
-    def __init__(self, split: Split, epochs: int, members: int, workers: int, budget: Budget) -> None:
-        self.folds = len(split.folds)
-        self.rows = split.folds[-1].train.stop, split.test.start, split.test.stop
-        self.epochs = epochs
-        self.members = members
-        self.workers = workers
-        self.budget = budget
-
-    def one_pass(self, trials: Sequence[TrialRecord]) -> float:
-        """Seconds to train the best settings on more rows, twice, with one seed each."""
-        train, development, everything = self.rows
-        growth = (development + everything) / max(train, 1)
-        costs = [
-            _epoch_seconds(trial) * self._best_epoch(trial) * growth
-            for trial in finalists(trials, self.members)
-        ]
-        return max([sum(costs) / min(self.workers, max(len(costs), 1)), *costs], default=0.0)
-
-    def seconds(self, trials: Sequence[TrialRecord]) -> float:
-        """Seconds to keep: completing finalists, one pass of training twice, and the fixed part."""
-        left_over = [
-            _epoch_seconds(trial) * (self.epochs - trial.epochs)
-            for trial in finalists(trials, self.members)
-            if trial.state is not TrialState.COMPLETE
-        ]
-        completing = sum(left_over) / min(self.workers, max(len(left_over), 1))
-        seeds = [_epoch_seconds(t) * self._best_epoch(t) for t in finalists(trials, RESEEDED)]
-        seeding = 1.3 * self.folds * sum(seeds) / self.workers
-        # Early stopping saves a part of completing.
-        wanted = 1.3 * self.one_pass(trials) + 0.6 * completing + seeding
-        if self.budget.seconds is not None:
-            wanted = min(wanted, self.SHARE * self.budget.seconds)
-        return self.FIXED + wanted
-
-    def repeats(self, trials: Sequence[TrialRecord], left: float) -> int:
-        """How many seeds to train each setting with: 1 to 3, within the time left."""
-        cost = 1.3 * self.one_pass(trials)
-        if cost <= 0:
-            return 1
-        return int(max(1, min(3, (left - self.FIXED) // cost)))
-
-    def _best_epoch(self, trial: TrialRecord) -> int:
-        if trial.curve and trial.state is TrialState.COMPLETE:
-            return min(trial.curve, key=lambda epoch: (trial.curve[epoch], epoch))
-        return self.epochs

@@ -23,6 +23,7 @@ from lstune.engine import (
     train,
 )
 from lstune.errors import RunError
+from lstune.search import TrialRecord
 from lstune.series import (
     Fold,
     Pipeline,
@@ -41,6 +42,7 @@ __all__ = [
     "Fitted",
     "Objective",
     "as_windows",
+    "epoch_seconds",
     "fit_member",
     "forecast_rows",
     "forecast_windows",
@@ -54,6 +56,8 @@ _RUNS = 32
 _KEPT_PIPELINES = 24
 # Origins, spread over the validation rows, from which forecasts that are fed back are scored in training.
 _FED_BACK = 32
+# The time to forecast a window, as a part of that to train one: at most 0.2 in measurements on 3000 rows.
+_FORWARD = 0.25
 _STATUS = {
     Status.FINISHED: "reached",
     Status.EARLY: "reached",
@@ -81,6 +85,11 @@ def training_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number, 0x7261696E]).generate_state(1)[0] >> 1)
 
 
+def epoch_seconds(trial: TrialRecord) -> float:
+    """Seconds that an epoch of the trial took, its validation included."""
+    return float(trial.attrs.get("seconds", 0.0)) / max(1, trial.epochs)
+
+
 def as_windows(part: WindowSet) -> Windows:
     """The engine's view of a window set."""
     return Windows(
@@ -100,11 +109,11 @@ def forecast_rows(fitted: Fitted, rows: range, few: bool = False) -> F64:
     `few` is for a rough look: about `_FED_BACK` origins, spread evenly.
     """
     series, horizon = fitted.pipeline.series, fitted.horizon
-    if series is None or fitted.pipeline.config.horizon == horizon:
-        found = forecast_windows(fitted, fitted.pipeline.windows(rows))
-        return found[_spread(len(found))] if few else found
+    assert series is not None
     origins = scored_origins(series, rows, horizon)
     origins = origins[_spread(len(origins))] if few else origins
+    if fitted.pipeline.config.horizon == horizon:
+        return forecast_windows(fitted, fitted.pipeline.windows_at(origins))
     return recurse(fitted.pipeline, series, origins, horizon, lambda part: forecast_windows(fitted, part))
 
 
@@ -170,6 +179,7 @@ class Objective:
         states: StateStore,
         stop: StopFlag,
         timeout: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.series = series
         self.fold = fold
@@ -179,6 +189,8 @@ class Objective:
         self.stop = stop
         self.deadline: float | None = None
         self.timeout = timeout
+        self.clock = clock
+        self.passes: dict[int, float] = {}  # seconds to forecast from one origin, by trial, where measured
         self._lock = threading.Lock()
         self._pipelines: OrderedDict[PipelineConfig, tuple[Pipeline, _Validation]] = OrderedDict()
 
@@ -194,16 +206,23 @@ class Objective:
             seed=self.seed,
             states=self.states.overlay(),
             stop=StopFlag(),
+            clock=self.clock,
         )
-        other.deadline = deadline
+        other.deadline, other.passes = deadline, self.passes
         return other
 
     def on_fold(self, fold: Fold) -> Objective:
         """The same for another fold, with states of its own and the same deadline."""
         other = Objective(
-            self.series, fold, horizon=self.horizon, seed=self.seed, states=StateStore(), stop=self.stop
+            self.series,
+            fold,
+            horizon=self.horizon,
+            seed=self.seed,
+            states=StateStore(),
+            stop=self.stop,
+            clock=self.clock,
         )
-        other.deadline = self.deadline
+        other.deadline, other.passes = self.deadline, self.passes
         return other
 
     def recipe(self, setting: dict[str, Any]) -> Recipe:
@@ -239,7 +258,7 @@ class Objective:
 
         def score_fed_back(weights: Any) -> float:
             fitted = Fitted(pipeline, model, weights, horizon=self.horizon)
-            return float(np.nanmean(self.rough_errors(fitted)))
+            return float(np.nanmean(self.rough_errors(fitted, job.number)))
 
         def score(raw: Any) -> float:
             return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
@@ -270,14 +289,44 @@ class Objective:
         )
         return self._outcome(job, result, pruned, time.monotonic() - began)
 
-    def rough_errors(self, fitted: Fitted) -> F64:
+    def rough_errors(self, fitted: Fitted, number: int | None = None) -> F64:
         """Absolute errors on the validation rows from some evenly spread origins.
 
         Where forecasts are fed back each origin costs a pass over a window for every step of the horizon: too
         much for all after each epoch. The scores shown at the end of a run are those of all origins.
         """
         truth = self.validation_truth()
-        return np.abs(forecast_rows(fitted, self.fold.validation, few=True) - truth[_spread(len(truth))])
+        return np.abs(self.forecast(number, fitted, few=True) - truth[_spread(len(truth))])
+
+    def forecast(self, number: int | None, fitted: Fitted, few: bool = False) -> F64:
+        """Forecasts (V, H) of the fold's validation rows; what they cost is noted for trial `number`."""
+        began = self.clock()
+        made = forecast_rows(fitted, self.fold.validation, few)
+        if number is not None and len(made):
+            each = (self.clock() - began) / len(made)
+            # The least: something else may have held up the machine, and a few origins cost more each.
+            self.passes[number] = min(each, self.passes.get(number, each))
+        return made
+
+    def pass_seconds(self, trial: TrialRecord, origins: int) -> float:
+        """Seconds to forecast from so many origins with a trial's network: measured, else from its training.
+
+        Training is measured in windows; forecasts that are fed back take a window for every row.
+        """
+        if trial.number in self.passes:
+            return self.passes[trial.number] * origins
+        chosen = self.recipe(trial.params)
+        windows = max(1, len(self.fold.train) // chosen.stride)
+        each = self.horizon // chosen.steps(self.horizon)
+        return _FORWARD * epoch_seconds(trial) / windows * each * origins
+
+    def validating(self, number: int) -> float:
+        """Seconds that forecasts of the validation rows took for trial `number`; 0 if it made none."""
+        return self.passes.get(number, 0.0) * len(self.fold.validation)
+
+    def late(self, seconds: float = 0.0) -> bool:
+        """Whether what takes so many seconds would end after the deadline."""
+        return self.deadline is not None and self.clock() + seconds > self.deadline
 
     def _deadline(self, began: float) -> float | None:
         limits = [

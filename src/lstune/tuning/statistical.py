@@ -32,15 +32,15 @@ def statistical_baselines(options: TuneOptions) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def fitted_beside(
-    names: Sequence[str], series: Series, split: Split, options: TuneOptions, budget: Budget, keep: float
-) -> Iterator[Callable[[], tuple[dict[str, Any], list[str]]]]:
+    names: Sequence[str], series: Series, split: Split, options: TuneOptions, budget: Budget
+) -> Iterator[Callable[[float], tuple[dict[str, Any], list[str]]]]:
     """Fit the baselines `names` on the rows before the test tail, in a process beside what the caller does.
 
-    What is given out waits until `keep` seconds of the budget are left, and returns forecasts (N, H) of the
-    test tail by name, with a note on each baseline that is missing.
+    What is given out takes the seconds of the budget to keep, waits until no more are left, and returns
+    forecasts (N, H) of the test tail by name, with a note on each baseline that is missing.
     """
     if not names:
-        yield lambda: ({}, [])
+        yield lambda keep: ({}, [])
         return
     began, limit = time.monotonic(), min(_MOST_SECONDS, max(1.0, budget.left()))
     fit = start_statistical(
@@ -52,7 +52,7 @@ def fitted_beside(
         limit=limit,
     )
 
-    def collect() -> tuple[dict[str, Any], list[str]]:
+    def collect(keep: float) -> tuple[dict[str, Any], list[str]]:
         return fit.collect(min(limit - (time.monotonic() - began), budget.left() - keep))
 
     with contextlib.closing(fit):

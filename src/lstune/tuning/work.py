@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from lstune._version import __version__
 from lstune.engine import StopFlag
 from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale
+from lstune.files import write_whole
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, TrialRecord, method_parts
 from lstune.series import (
@@ -23,7 +25,6 @@ from lstune.series import (
     save_series,
     scored_origins,
     split_series,
-    take_rows,
 )
 from lstune.tuning.beyond import intervals_beyond
 from lstune.tuning.board import StudyBoard, Watch, check_any_success
@@ -43,8 +44,7 @@ from lstune.tuning.finish import (
     OUT_OF_TIME,
     RESEEDED,
     Mixture,
-    NoReserve,
-    Reserve,
+    as_forecaster,
     as_members,
     by_strategy,
     choose_mixture,
@@ -57,11 +57,12 @@ from lstune.tuning.finish import (
     try_seeds,
     without_networks,
 )
-from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, disk_errors, write_atomic
+from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, disk_errors
 from lstune.tuning.objective import Objective
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress
 from lstune.tuning.record import changed_names, package_versions, write_predictions
+from lstune.tuning.reserve import NoReserve, Reserve
 from lstune.tuning.result import Scored, build_result, score_test
 from lstune.tuning.settings import HYPERPARAMETERS, parse_lags
 from lstune.tuning.sharing import Search, agreed, open_search
@@ -130,8 +131,7 @@ class Work:
             folder.release()
 
     def _go(self, folder: RunFolder, search: Search, fresh_budget: bool = True) -> None:
-        keep = Reserve.FIXED * 0.7
-        fitting = fitted_beside(self.statistical, self.series, self.split, self.options, self.budget, keep)
+        fitting = fitted_beside(self.statistical, self.series, self.split, self.options, self.budget)
         with fitting as statistical:
             self._search_and_finish(folder, search, fresh_budget, statistical)
 
@@ -140,7 +140,7 @@ class Work:
         folder: RunFolder,
         search: Search,
         fresh_budget: bool,
-        statistical: Callable[[], tuple[dict[str, Any], list[str]]],
+        statistical: Callable[[float], tuple[dict[str, Any], list[str]]],
     ) -> None:
         self._warm_up()
         objective, study = self._objective(search), search.study
@@ -149,7 +149,14 @@ class Work:
             used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in own)
             self.budget = replace(self.budget, started=self.budget.started - used / self.options.threads)
         board = StudyBoard(study, folder, self.space.order, workers=search.workers)
-        reserve = Reserve(self.split, self.max_epochs, self._members(), self.options.threads, self.budget)
+        reserve = Reserve(
+            self.split,
+            self.max_epochs,
+            self._members(),
+            self.options.threads,
+            self.budget,
+            objective.pass_seconds,
+        )
         self.progress.stage("Searching")
         interrupted = self._search(objective, board, reserve)
         if interrupted:
@@ -157,13 +164,13 @@ class Work:
         searched = self.budget.spent()
         trials = board.close()
         check_any_success(trials)
-        left = self.budget.left()
-        objective = objective.after_search(time.monotonic() + 0.4 * left if left < math.inf else None)
-        mixture = self._finalists(objective, trials)
+        left = self.budget.left() * reserve.FINALISTS
+        objective = objective.after_search(time.monotonic() + left if left < math.inf else None)
+        mixture = self._finalists(objective, trials, reserve)
         objective = objective.after_search(None)
-        tested, fitted = self._train(objective, trials, reserve, mixture)
+        tested, fitted, keep = self._train(objective, trials, reserve, mixture)
         self.progress.stage("Scoring the test tail")
-        baselines, notes = statistical()
+        baselines, notes = statistical(keep)
         for note in notes:
             self.progress.note(note)
         scored = score_test(tested, self.series, self.split, self.options.seed, baselines, mixture.reason)
@@ -364,10 +371,10 @@ class Work:
 
     # ---- after the search ----------------------------------------------------------------------------
 
-    def _finalists(self, objective: Objective, trials: list[TrialRecord]) -> Mixture:
+    def _finalists(self, objective: Objective, trials: list[TrialRecord], reserve: Reserve) -> Mixture:
         self.progress.stage("Training the finalists to the end")
         workers = self.options.threads
-        chosen = finalists(trials, CANDIDATES)
+        chosen = finalists([trial for trial in trials if reserve.fits(trial, self.budget.left())], CANDIDATES)
         complete_finalists(objective, chosen[: self._members()], workers)
         candidates = load_candidates(objective, chosen, workers)
         if not candidates:
@@ -383,6 +390,8 @@ class Work:
                 candidates, origins = everywhere, self._all_origins()
             else:
                 self.progress.note("No time was left for the earlier folds: the last one decides.")
+        mixed = {candidate.number for candidate in candidates}
+        most = reserve.most_members([t for t in trials if t.number in mixed], self.budget.left())
         baselines, actual = self._validation_rows(origins)
         mixture = choose_mixture(
             candidates,
@@ -391,26 +400,32 @@ class Work:
             horizon=self.options.horizon,
             tried=len(trials),
             ensemble=self._members() > 1,
-            most=self._members(),
+            most=most,
         )
         return replace(mixture, strategies=by_strategy(candidates, actual))
 
     def _train(
         self, objective: Objective, trials: list[TrialRecord], reserve: Reserve, mixture: Mixture
-    ) -> tuple[Forecaster, Forecaster]:
-        """The forecaster that meets the test tail and the one for the coming rows."""
+    ) -> tuple[Forecaster, Forecaster, float]:
+        """The forecaster that meets the test tail, the one for the coming rows, and the time for both."""
         self.progress.stage("Training on more rows")
         origins = self._all_origins()[-len(mixture.actual) :]  # of the last fold alone where time was short
         scale = local_scale(self.series.values, origins)
         intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
-        repeats = reserve.repeats(trials, self.budget.left())
         members = as_members(mixture)
-        searched = self._forecaster(members, mixture, intervals)
+        assemble = partial(
+            as_forecaster, self.series, mixture, intervals, horizon=self.options.horizon, reading=self.reading
+        )
+        searched = assemble(members)
         rows = self.split.folds[-1].validation
-        beyond = intervals_beyond(searched, self.series, rows, self.budget.left())
+        mixed = [trial for trial in trials if any(trial.number == c.number for c in mixture.candidates)]
+        price = partial(reserve.forecasts, mixed)
+        beyond = intervals_beyond(searched, self.series, rows, self.budget.left(), price)
+        repeats = reserve.repeats(mixed, self.budget.left())
+        keep = Reserve.FIXED * 0.7 + repeats * price(len(self.split.test))
         made = []
         for rows, share in ((self.split.development, 0.5), (range(len(self.series)), 1.0)):
-            left = self.budget.left() - Reserve.FIXED * 0.7
+            left = self.budget.left() - keep
             limit = time.monotonic() + max(0.0, share * left) if self.budget.seconds is not None else None
             members = retrain(
                 self.series,
@@ -423,24 +438,9 @@ class Work:
                 stop=objective.stop,
                 deadline=limit,
             )
-            made.append(replace(self._forecaster(members, mixture, intervals), beyond=beyond))
+            made.append(replace(assemble(members), beyond=beyond))
             members = first_of_each(members, mixture)
-        return made[0], made[1]
-
-    def _forecaster(self, members: list[Any], mixture: Mixture, intervals: Any) -> Forecaster:
-        longest = max((member.pipeline.rows_needed for member in members), default=1)
-        # Besides windows and seasons, the local scale of intervals looks back over some half-lives.
-        kept = max(longest + self.options.horizon, 2 * self.series.season, 256)
-        history = take_rows(self.series, -min(kept, len(self.series)))
-        return Forecaster(
-            tuple(replace(member, pipeline=replace(member.pipeline, series=None)) for member in members),
-            self.options.horizon,
-            history,
-            mixture.baselines,
-            intervals,
-            {**self.reading, "target": self.series.target, "features": list(self.series.feature_names)},
-            {"series": self.series.name},
-        )
+        return made[0], made[1], keep
 
     def _write(
         self,
@@ -454,7 +454,7 @@ class Work:
     ) -> None:
         self.progress.stage("Writing")
         save_forecaster(forecaster, folder.model)
-        write_atomic(folder.forecast, forecaster.predict().to_csv())
+        write_whole(folder.forecast, forecaster.predict().to_csv())
         best = next(iter([*mixture.candidates, *finalists(trials, 1), *trials]), None)
         result = build_result(
             series=self.series,
