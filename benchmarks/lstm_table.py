@@ -91,10 +91,10 @@ def load_table(path: Path = TABLE) -> dict[str, np.ndarray]:
         return {name: file[name] for name in SOURCES}
 
 
-class _Filler:
-    """Trains the settings of one series that the table lacks, on as many threads as asked for."""
+class Filler:
+    """Trains settings on one series' rows; several threads may."""
 
-    def __init__(self, name: str, data: Path) -> None:
+    def __init__(self, name: str, data: Path, seed: int = 0) -> None:
         from lstune.engine import StopFlag
         from lstune.series import Fold, read_series, take_rows
         from lstune.tuning.objective import Objective
@@ -104,9 +104,12 @@ class _Filler:
         series = read_series(data / self.source.file, target=self.source.target)
         series = take_rows(series, len(series) - ROWS)
         fold = Fold(range(ROWS - VALIDATION), range(ROWS - VALIDATION, ROWS))
-        self.objective = Objective(series, fold, horizon=1, seed=0, states=StateStore(None), stop=StopFlag())
+        self.objective = Objective(
+            series, fold, horizon=1, seed=seed, states=StateStore(None), stop=StopFlag()
+        )
 
-    def curve(self, number: int, point: dict[str, Any]) -> np.ndarray:
+    def train(self, number: int, setting: dict[str, Any]) -> np.ndarray:
+        """The validation error after each epoch; NaN from where training diverged. `number` seeds it too."""
         from lstune.search import Job
 
         curve = np.full(EPOCHS, np.nan, np.float32)
@@ -115,7 +118,7 @@ class _Filler:
             curve[epoch - 1] = value
             return False
 
-        self.objective.run(Job(number, hyperparameters(point, self.source), 0, EPOCHS), report)
+        self.objective.run(Job(number, setting, 0, EPOCHS), report)
         self.objective.states.drop(number)
         return curve
 
@@ -132,12 +135,12 @@ def fill(data: Path, out: Path, workers: int) -> None:
                 table[name], done[name] = file[name], file[f"{name}_done"]
     lock, saved, began = threading.Lock(), time.monotonic(), time.monotonic()
     for name in SOURCES:
-        filler = _Filler(name, data)
+        filler = Filler(name, data)
         missing = np.flatnonzero(~done[name])
 
-        def one(number: int, name: str = name, filler: _Filler = filler) -> None:
+        def one(number: int, name: str = name, filler: Filler = filler) -> None:
             nonlocal saved
-            curve = filler.curve(number, grid[number])
+            curve = filler.train(number, hyperparameters(grid[number], filler.source))
             with lock:
                 table[name][number], done[name][number] = curve, True
                 if time.monotonic() - saved > 20:

@@ -245,3 +245,31 @@ def test_passwords_are_not_shown(tmp_path):
 def test_unusable_urls_are_explained():
     with pytest.raises(ConfigError, match=r"cannot be opened|driver"):
         open_storage("nosuchdatabase://host/db")
+
+
+@pytest.mark.parametrize(
+    ("url", "installed", "opened"),
+    [
+        ("postgres://me@host/db", {"psycopg"}, "postgresql+psycopg://me@host/db"),
+        ("postgresql://me@host/db", {"psycopg2", "psycopg"}, "postgresql+psycopg2://me@host/db"),
+        ("mysql://me@host/db", {"pymysql"}, "mysql+pymysql://me@host/db"),
+        ("mysql://me@host/db", {"MySQLdb"}, "mysql+mysqldb://me@host/db"),
+        ("mariadb://me@host/db", set(), "mysql+pymysql://me@host/db"),  # the one whose extra is then named
+        ("mysql+mysqlconnector://me@host/db", {"pymysql"}, "mysql+mysqlconnector://me@host/db"),
+        ("sqlite:///x.db", set(), "sqlite:///x.db"),
+    ],
+)
+def test_a_server_is_reached_by_the_driver_that_is_installed(monkeypatch, url, installed, opened):
+    from lstune.search.storage import _named_driver
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
+    assert _named_driver(url) == opened
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch):
+    def refuse(url, **options):
+        raise ImportError("No module named 'pymysql'")
+
+    monkeypatch.setattr("optuna.storages.RDBStorage", refuse)
+    with pytest.raises(ConfigError, match=r"lstune\[mysql\]"):
+        open_storage("mysql://me@host/db")

@@ -68,15 +68,26 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
     return Store(storage, study, text, not text.startswith("sqlite") if shared is None else shared)
 
 
+# Drivers for each kind of server: their modules, and what SQLAlchemy calls them; an extra brings the first.
+_DRIVERS = {
+    "postgresql": {"psycopg2": "psycopg2", "psycopg": "psycopg"},
+    "mysql": {"pymysql": "pymysql", "MySQLdb": "mysqldb"},
+}
+# The forms that hosting services give out, and SQLAlchemy's name for MySQL's other branch.
+_KINDS = {"postgres": "postgresql", "mariadb": "mysql"}
+
+
 def _named_driver(url: str) -> str:
-    """The URL with the PostgreSQL driver that is installed: SQLAlchemy's own choice differs by version."""
+    """The URL with the driver that is installed: SQLAlchemy's own choice differs by version."""
     from importlib.util import find_spec
 
     scheme, _, rest = url.partition("://")
-    if scheme not in ("postgres", "postgresql"):  # the first is the form that hosting services give out
+    kind = _KINDS.get(scheme, scheme)
+    if kind not in _DRIVERS:
         return url
-    driver = next((name for name in ("psycopg2", "psycopg") if find_spec(name)), "psycopg2")
-    return f"postgresql+{driver}://{rest}"
+    drivers = _DRIVERS[kind]
+    driver = next((name for module, name in drivers.items() if find_spec(module)), next(iter(drivers)))
+    return f"{kind}+{driver}://{rest}"
 
 
 def _open_database(url: str) -> Any:
@@ -94,7 +105,7 @@ def _open_database(url: str) -> Any:
                 explain(
                     "this storage URL needs a driver that is not installed",
                     str(error),
-                    "For PostgreSQL: pip install 'lstune[postgres]'",
+                    "For PostgreSQL: pip install 'lstune[postgres]', for MySQL: pip install 'lstune[mysql]'",
                 )
             ) from None
         except Exception as error:  # SQLAlchemy and each driver have errors of their own
