@@ -14,7 +14,7 @@ TREES = {name: ast.parse((SRC / name).read_text(), name) for name in FILES}
 
 # A room imports from itself, from rooms of a lower number, and from those named in the second table.
 LEVEL = {
-    "errors": 0, "_version": 0,
+    "errors": 0, "files": 0, "_version": 0,
     "engine": 1, "search": 1, "series": 1, "evaluation": 1,
     "datasets": 2,
     "tuning": 3, "report": 3, "forecaster": 3,

@@ -7,7 +7,6 @@ if the run gave those a share.
 from __future__ import annotations
 
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from lstune._version import __version__
 from lstune.engine import ModelConfig, Windows, available_cores, predict
 from lstune.errors import RunError, UserError, explain
 from lstune.evaluation import Intervals, baseline_forecasts, local_scale
+from lstune.files import replacing
 from lstune.series import (
     Pipeline,
     Series,
@@ -261,13 +261,14 @@ def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
         "about": forecaster.about,
     }
     weights = {f"member_{index}": member.weights for index, member in enumerate(forecaster.members)}
-    np.savez(folder / "weights.tmp.npz", **weights)  # type: ignore[arg-type]
-    save_series(forecaster.history, folder / "history.tmp.npz")
-    (folder / "forecaster.tmp.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
     # The description comes last: where it stands, everything it needs is there.
-    for name in ("weights.npz", "history.npz", "forecaster.json"):
-        stem, dot, ending = name.partition(".")
-        os.replace(folder / f"{stem}.tmp{dot}{ending}", folder / name)
+    with (
+        replacing(folder / "forecaster.json") as about,
+        replacing(folder / "weights.npz") as stored,
+    ):
+        about.write(json.dumps(data, indent=1).encode())
+        np.savez(stored, **weights)  # type: ignore[arg-type]
+        save_series(forecaster.history, folder / "history.npz")
 
 
 def load_forecaster(folder: str | Path) -> Forecaster:

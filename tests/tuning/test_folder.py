@@ -7,16 +7,7 @@ import pytest
 
 from lstune.errors import RunError
 from lstune.search import TrialRecord, TrialState
-from lstune.tuning.folder import RunFolder, default_folder, write_atomic
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.txt"
-    write_atomic(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomic(path, "\ud800")
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+from lstune.tuning.folder import RunFolder, default_folder
 
 
 def test_json_has_no_nan(tmp_path):

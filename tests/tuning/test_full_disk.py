@@ -88,7 +88,7 @@ def test_a_trial_does_not_fail_for_a_full_disk(tmp_path, monkeypatch):
 
 
 def test_before_there_is_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "write_atomic", full)
+    monkeypatch.setattr(folders, "write_whole", full)
     with pytest.raises(StorageError, match="start again"):
         tune(tmp_path / "run")
 

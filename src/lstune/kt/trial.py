@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lstune.errors import RunError, explain
+from lstune.files import write_whole
 from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.objective import infer_direction
 
@@ -40,9 +40,7 @@ def save_json(path: str | Path, data: Any) -> None:
     """Write JSON, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(data, indent=1))
 
 
 def load_json(path: str | Path) -> Any:

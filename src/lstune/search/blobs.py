@@ -6,10 +6,10 @@ way a reader meets a whole piece or none.
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 from typing import Any, Protocol
+
+from lstune.files import write_whole
 
 __all__ = ["Blobs", "FolderBlobs", "TableBlobs"]
 
@@ -42,14 +42,7 @@ class FolderBlobs:
         Without waiting for the disk: what a power cut takes is trained again, to the same bits.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(number)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(self._path(number), data)
 
     def get(self, number: int) -> bytes | None:
         """Read the file."""

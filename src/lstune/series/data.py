@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, explain
+from lstune.files import replacing
 
 __all__ = [
     "Series",
@@ -177,7 +178,7 @@ def series_frame(series: Series) -> pd.DataFrame:
 
 
 def save_series(series: Series, path: str | Path) -> None:
-    """Write the series to an .npz file (plain arrays and one JSON text; no pickles)."""
+    """Write the series to an .npz file, whole or not at all (plain arrays and one JSON text; no pickles)."""
     about = {key: getattr(series, key) for key in ("target", "freq", "season", "seasonal", "regular", "name")}
     about.update(
         schema=1,
@@ -185,7 +186,7 @@ def save_series(series: Series, path: str | Path) -> None:
         notes=list(series.notes),
         dated=series.has_timestamps,
     )
-    with open(path, "wb") as file:
+    with replacing(path) as file:
         np.savez_compressed(
             file,
             about=np.array(json.dumps(about)),

@@ -35,7 +35,7 @@ class Watch(Protocol):
         """Trial `number` has this error after `epoch` epochs."""
 
     def tell(self) -> None:
-        """A piece of a trial has ended and is stored."""
+        """A piece of a trial has ended and will now be stored; after a crash before that it comes anew."""
 
 
 class StudyBoard:
@@ -123,6 +123,8 @@ class StudyBoard:
             state = TrialState.FAILED
         seconds = self.study.trials[job.number].attrs.get("seconds", 0.0) + outcome.seconds
         ended_early = outcome.status != "reached"
+        if self.watch is not None:
+            self.watch.tell()
         # A process that was silent too long has lost the trial to another one, which trains it just the same.
         with suppress(TrialLost):
             self.study.tell(
@@ -136,8 +138,6 @@ class StudyBoard:
             )
         self._stand()
         self.folder.write_trials(self.trials, self.names)
-        if self.watch is not None:
-            self.watch.tell()
 
     def _stand(self) -> None:
         self.trials = tuple(self.study.trials)

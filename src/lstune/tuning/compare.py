@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lstune._version import __version__
 from lstune.errors import RunError, UserError, explain
+from lstune.files import write_whole
 from lstune.search import METHODS, SCHEDULERS, Space, Study, TrialRecord, TrialState, method_parts
 from lstune.series import Series
 from lstune.tuning.clock import format_seconds, parse_duration
 from lstune.tuning.comparison import describe_summary, summarise
-from lstune.tuning.folder import RunFolder, default_folder, write_atomic
+from lstune.tuning.folder import RunFolder, default_folder
 from lstune.tuning.options import DEFAULT_BUDGET, TuneOptions
 from lstune.tuning.progress import Progress, Silent
 from lstune.tuning.run import open_series
@@ -187,16 +188,18 @@ class _Contest:
         for note in self.series.notes:
             self.progress.note(note)
         self.about = self._about()
-        earlier = self._earlier()
-        known = {(entry["method"], entry["seed"]) for entry in earlier}
-        # All methods of one seed before the next seed: a comparison that is cut off compares the same seeds.
-        pairs = [(seed, one) for seed in seeds for one in contenders if (one.label, seed) not in known]
-        if pairs:
+        begun = self.folder.path.exists()
+        if not begun:  # a method that cannot search this space must leave no folder
             self._rehearse(contenders)
-        self.folder.path.mkdir(parents=True, exist_ok=True)
+            self.folder.path.mkdir(parents=True, exist_ok=True)
         self.folder.acquire()
         try:
             self.searches = self._earlier()
+            known = {(entry["method"], entry["seed"]) for entry in self.searches}
+            # All methods of one seed before the next: a comparison that is cut off compares the same seeds.
+            pairs = [(seed, one) for seed in seeds for one in contenders if (one.label, seed) not in known]
+            if pairs and begun:
+                self._rehearse(contenders)
             self._write(len(pairs))
             self._announce(len(pairs))
             for place, (seed, one) in enumerate(pairs, start=1):
@@ -346,7 +349,8 @@ _GO_ON = "the same command with --out on this folder goes on."
 class _Recorder:
     """Notes a search's best error so far with the seconds and epochs spent, in curve.json.
 
-    The clock of a search that goes on starts where it stopped; epochs trained again after a crash count once.
+    The clock of a search that goes on starts where it stopped: what was trained after the last piece of a
+    trial ended is lost in a crash, with its seconds. Epochs that are trained or reported again count once.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -374,14 +378,14 @@ class _Recorder:
             self.points.append((round(self.seconds, 3), self.epochs, value))
 
     def tell(self) -> None:
-        """Keep what is known: the study has just done so too."""
+        """Keep what is known, before the study does so: what it holds as ended is not reported again."""
         self.save()
 
     def save(self) -> None:
         """Write curve.json."""
         self.seconds = time.monotonic() - self.began
         data = {"seconds": round(self.seconds, 3), "trained": self.trained, "points": self.points}
-        write_atomic(self.path, json.dumps(data) + "\n")
+        write_whole(self.path, json.dumps(data) + "\n")
 
 
 def _entry(

@@ -1,4 +1,4 @@
-"""A run's folder: where its files are, and how they are written whole or not at all.
+"""A run's folder: where its files are, and who may work in it.
 
 settings.json (how the run was asked for), study.journal, trials.csv, states/ (paused trials), series.npz (the
 rows the run works on), model/ (the forecaster), predictions.npz (forecasts of the validation rows and of
@@ -19,25 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from lstune.errors import RunError, StorageError, explain
+from lstune.files import write_whole
 
-__all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors", "write_atomic"]
+__all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors"]
 
 SETTINGS_SCHEMA = 1
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What no other trial would fare better with: disk full, quota used up, file system read-only, disk broken.
 BROKEN_DISK = _FULL | {errno.EROFS, errno.EIO}
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a crash, meets the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def default_folder(name: str, now: datetime | None = None) -> Path:
@@ -139,7 +128,7 @@ class RunFolder:
 
     def write_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write one of the folder's JSON files; numbers that are not finite become null."""
-        write_atomic(getattr(self, name), json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
+        write_whole(getattr(self, name), json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the folder's JSON files. Raises RunError if it is missing or damaged."""
@@ -161,7 +150,7 @@ class RunFolder:
                 known = trial, _csv_line(_cells(trial, names))
                 self._lines[trial.number] = known
             lines.append(known[1])
-        write_atomic(self.path / _FILES["trials"], "".join(lines))
+        write_whole(self.path / _FILES["trials"], "".join(lines))
 
 
 _FIX = "Give the folder that `lstune tune` made"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstune._version import __version__
+from lstune.files import replacing
 from lstune.search import Space
 from lstune.series import Series, Split, scored_origins
 
@@ -43,13 +43,8 @@ def write_predictions(
     for level, (low, high) in (bands or {}).items():
         arrays.update({f"test_lower_{level}": low, f"test_upper_{level}": high})
     arrays.update({f"test_baseline_{name}": forecasts for name, forecasts in (statistical or {}).items()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def package_versions() -> dict[str, str]:
