@@ -1,4 +1,12 @@
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +15,7 @@ from lstune.errors import MissingExtraError, UserError
 from lstune.evaluation import BASELINES, start_statistical, statistical, wanted_statistical
 from lstune.evaluation._filters import arima_forecasts, ets_forecasts, theta_forecasts
 from lstune.evaluation._fit_statistical import fit_forecasts
+from lstune.evaluation.statistical import write_answer
 
 KNOWN, ROWS, HORIZON = 150, 190, 7
 ORIGINS = np.arange(KNOWN - 1, ROWS)
@@ -120,7 +129,6 @@ def test_a_process_of_its_own_gives_the_same():
     assert list(found) == ["auto_theta", "auto_ets"]
     for name, forecasts in found.items():
         np.testing.assert_array_equal(forecasts, fit_forecasts(name, y, origins, 2, 12))
-    assert not fit.folder.exists()
 
 
 def test_what_is_not_ready_is_left_out_and_named():
@@ -134,22 +142,93 @@ def test_what_is_not_ready_is_left_out_and_named():
     assert fit.process.poll() is not None
 
 
+def answered(answers, cut=0):
+    """What is collected from a process that has written these answers, the last one short of `cut` bytes."""
+    file = io.BytesIO()
+    for name, answer in answers.items():
+        write_answer(file, name, answer)
+    file.truncate(file.tell() - cut)
+    fit = statistical.StatisticalFit(("auto_theta", "auto_ets"), (40, 2), file, None)
+    with contextlib.closing(fit):
+        return fit.collect(0.0)
+
+
 def test_a_model_that_fails_is_left_out_and_says_why():
-    fit = start_statistical(["auto_lstm"], waves(), ORIGINS[:-1], horizon=1, season=1, limit=60.0)
-    fit.close()
-    fit.folder.mkdir()
-    (fit.folder / "auto_ets.txt").write_text("ValueError: no")
-    np.save(fit.folder / "auto_theta.npy", np.full((40, 1), np.nan))
-    try:
-        broken = statistical.StatisticalFit(("auto_ets", "auto_theta"), fit.folder, None, (40, 1))
-        found, notes = broken.collect(0.0)
-    finally:
-        broken.close()
+    good, bad = np.arange(80.0).reshape(40, 2), np.full((40, 2), np.nan)
+    found, notes = answered({"auto_ets": "ValueError: no", "auto_theta": bad})
     assert found == {}
     assert notes == [
-        "AutoETS is left out: ValueError: no",
         "AutoTheta is left out: its forecasts are not finite.",
+        "AutoETS is left out: ValueError: no.",
     ]
+    found, notes = answered({"auto_theta": good, "auto_ets": good[1:]})
+    assert list(found) == ["auto_theta"]
+    np.testing.assert_array_equal(found["auto_theta"], good)
+    assert notes == ["AutoETS is left out: its forecasts are not finite."]
+
+
+@pytest.mark.parametrize("cut", [1, 8, 640, 660])
+def test_an_answer_that_was_cut_off_is_none(cut):
+    good = np.arange(80.0).reshape(40, 2)
+    found, notes = answered({"auto_ets": good, "auto_theta": good}, cut)
+    assert list(found) == ["auto_ets"]
+    assert notes == ["AutoTheta is left out: it was not fitted in time."]
+
+
+def test_without_a_process_every_model_is_left_out(monkeypatch):
+    monkeypatch.setattr(statistical.sys, "executable", "/no/such/program")
+    fit = start_statistical(["auto_ets"], waves(), ORIGINS, horizon=1, season=1, limit=60.0)
+    with contextlib.closing(fit):
+        found, notes = fit.collect(60.0)
+    assert found == {}
+    assert len(notes) == 1
+    assert "AutoETS is left out: no process for it" in notes[0]
+
+
+# Begins to fit, and is killed while the process that fits waits to go on.
+ORPHAN = """
+import os, signal, tempfile
+import numpy as np
+from lstune.evaluation import start_statistical
+wave = np.sin(np.arange(99.0))
+fit = start_statistical(["auto_theta"], wave, np.arange(80, 90), horizon=1, season=1, limit=300)
+os.kill(fit.process.pid, signal.SIGSTOP)
+print(fit.process.pid, os.listdir(tempfile.gettempdir()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def has_ended(number):
+    """Whether a process is gone; one that nobody has asked for its exit status counts as gone."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux to look into another process")
+def test_a_killed_run_leaves_no_file_and_no_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHAN],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    number, files = done.stdout.split(maxsplit=1)
+    assert files == "[]\n"
+    with open(f"/proc/{number}/fd/1", "rb") as answers:
+        os.kill(int(number), signal.SIGCONT)
+        until = time.monotonic() + 240
+        while not has_ended(int(number)):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert answers.read() == b""  # it has not fitted what nobody would read
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_asked_for(monkeypatch):

@@ -1,9 +1,9 @@
 """The process that fits statistical models.
 
-    python -m lstune.evaluation._fit_statistical FOLDER LIMIT NAMES...
+    python -m lstune.evaluation._fit_statistical PARENT LIMIT NAMES... <TASK >ANSWERS
 
-Reads FOLDER/task.npz; writes the forecasts of each model to NAME.npy as soon as they are there, or why there
-are none to NAME.txt.
+Reads the task, a .npz file, from stdin, and writes an answer for each model to stdout as soon as it is there.
+Ends after LIMIT seconds, and soon after the process PARENT, which nobody would read an answer without.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lstune.evaluation._filters import arima_forecasts, ets_forecasts, theta_forecasts
-from lstune.evaluation.statistical import fitted_rows
+from lstune.evaluation.statistical import fitted_rows, write_answer
 
 __all__ = ["fit_forecasts", "main"]
 
@@ -54,23 +54,37 @@ def _end_in(seconds: float) -> None:
         timer.start()
 
 
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, as far as the system tells of that."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    if os.getppid() != parent:
+        sys.exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(arguments: list[str]) -> None:
     """Fit what is asked for."""
-    folder, limit, *names = arguments
+    parent, limit, *names = arguments
     _end_in(float(limit))
-    with np.load(Path(folder) / "task.npz", allow_pickle=False) as task:
+    _end_with(int(parent))
+    with np.load(sys.stdin.buffer, allow_pickle=False) as task:
         values, origins = task["values"], task["origins"]
         horizon, season = int(task["horizon"]), int(task["season"])
-    for name in names:
-        file = Path(folder) / f"{name}.npy"
-        try:
-            forecasts = fit_forecasts(name, values, origins, horizon, season)
-        except Exception as error:  # one model that cannot be fitted must not cost the others
-            file.with_suffix(".txt").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
-            continue
-        half = file.with_suffix(".part.npy")
-        np.save(half, np.asarray(forecasts, dtype=np.float64))
-        os.replace(half, file)
+    # What a package prints must not come between the answers.
+    with os.fdopen(os.dup(1), "wb") as answers:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        for name in names:
+            try:
+                answer = fit_forecasts(name, values, origins, horizon, season)
+            except Exception as error:  # one model that cannot be fitted must not cost the others
+                answer = f"{type(error).__name__}: {error}"
+            write_answer(answers, name, answer)
 
 
 if __name__ == "__main__":

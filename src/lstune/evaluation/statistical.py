@@ -2,24 +2,24 @@
 
 Each is fitted once, on the rows before the first forecast, and carried forward over the rest with its
 parameters as they are (`_filters.py`), so that nothing leaks. The fitting runs in a process of its own: it
-can take long and cannot be interrupted from within, so only a process can be told to end in time. Long series
-are fitted on their last rows.
+can take long and cannot be interrupted from within, so only a process can be told to end in time. Task and
+answers go through temporary files without a name, which vanish with the last process that has them open:
+however one of the two ends, nothing stays behind. Long series are fitted on their last rows.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ _MOST_ROWS = {"auto_arima": 1000}
 _MOST_ROWS_OTHERS = 2000
 # Longer seasons than a day of hours make these models slower than the whole run.
 _LONGEST_SEASON = 24
+_PROGRAM = "lstune.evaluation._fit_statistical"
 
 
 def is_statsforecast_installed() -> bool:
@@ -65,42 +66,49 @@ def wanted_statistical(asked: str) -> tuple[str, ...]:
 
 @dataclass
 class StatisticalFit:
-    """Models being fitted by another process; `close` it. Forecasts come back in the order of `names`."""
+    """Models being fitted by another process; `close` it. Forecasts come back in the order of `names`.
+
+    Without a process, `failed` says why there is none.
+    """
 
     names: tuple[str, ...]
-    folder: Path
-    process: subprocess.Popen[bytes] | None
     shape: tuple[int, int]
+    answers: IO[bytes]
+    process: subprocess.Popen[bytes] | None
+    failed: str = ""
 
     def collect(self, patience: float) -> tuple[dict[str, F64], list[str]]:
-        """Forecasts (N, H) by name after at most `patience` seconds, and a note on each that is missing."""
+        """Forecasts (N, H) by name and a note on each that is missing, after at most `patience` seconds.
+
+        Ends the process: what is not there by then is not waited for.
+        """
         until = time.monotonic() + patience
         while self.process is not None and self.process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
+        self._end()
+        answers = dict(_read_answers(self.answers))
         found: dict[str, F64] = {}
         notes = []
         for name in self.names:
-            label = BASELINES[name].label
-            made, failed = self.folder / f"{name}.npy", self.folder / f"{name}.txt"
-            if made.exists():
-                forecasts = np.load(made, allow_pickle=False)
-                if forecasts.shape == self.shape and np.isfinite(forecasts).all():
-                    found[name] = forecasts
-                    continue
-                notes.append(f"{label} is left out: its forecasts are not finite.")
-            elif failed.exists():
-                notes.append(f"{label} is left out: {failed.read_text(encoding='utf-8').strip()}")
+            forecasts = answers.get(name, self.failed or "it was not fitted in time")
+            if isinstance(forecasts, str):
+                notes.append(f"{BASELINES[name].label} is left out: {forecasts.rstrip('.')}.")
+            elif forecasts.shape != self.shape or not np.isfinite(forecasts).all():
+                notes.append(f"{BASELINES[name].label} is left out: its forecasts are not finite.")
             else:
-                notes.append(f"{label} is left out: it was not fitted in time.")
+                found[name] = forecasts
         return found, notes
 
     def close(self) -> None:
-        """End the process if it still runs, and remove what it wrote."""
+        """End the process if it still runs."""
+        self._end()
+        self.answers.close()
+
+    def _end(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5.0)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def start_statistical(
@@ -109,35 +117,49 @@ def start_statistical(
     """Begin to fit the models `names` on the values (T,) up to the first of the origins (N,).
 
     season: rows in a season, 1 for none; a longer one than a day of hours counts as a day where a day divides
-    it, else as none. limit: seconds after which the process ends by itself, whatever became of this one.
+    it, else as none. limit: seconds after which the process ends by itself; it also ends soon after this one.
     """
     series, at = np.asarray(values, dtype=np.float64), np.asarray(origins, dtype=np.int64)
-    folder = Path(tempfile.mkdtemp(prefix="lstune-stats-"))
     period = season if season <= _LONGEST_SEASON else _LONGEST_SEASON if season % _LONGEST_SEASON == 0 else 1
-    np.savez(folder / "task.npz", values=series, origins=at, horizon=horizon, season=max(1, period))
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [
-        sys.executable,
-        "-m",
-        "lstune.evaluation._fit_statistical",
-        str(folder),
-        f"{limit:.1f}",
-        *names,
-    ]
+    process, failed = None, ""
+    answers = tempfile.TemporaryFile()  # noqa: SIM115  (closed with what is returned)
     try:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **one},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C means the search, which then still wants these
-        )
+        with tempfile.TemporaryFile() as task:
+            np.savez(task, values=series, origins=at, horizon=horizon, season=max(1, period))
+            task.seek(0)
+            process = subprocess.Popen(
+                [sys.executable, "-m", _PROGRAM, str(os.getpid()), f"{limit:.1f}", *names],
+                env={**os.environ, **one},
+                stdin=task,
+                stdout=answers,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C means the search, which then still wants these
+            )
     except OSError as error:
-        for name in names:
-            (folder / f"{name}.txt").write_text(f"no process for it ({error})", encoding="utf-8")
-        process = None
-    return StatisticalFit(tuple(names), folder, process, (len(at), horizon))
+        failed = f"no process for it ({error})"
+    return StatisticalFit(tuple(names), (len(at), horizon), answers, process, failed)
+
+
+def write_answer(file: IO[bytes], name: str, answer: F64 | str) -> None:
+    """Append a model's forecasts (N, H), or why there are none, to what `_read_answers` reads."""
+    forecasts = np.empty((0, 0)) if isinstance(answer, str) else np.ascontiguousarray(answer, dtype="<f8")
+    failed = answer if isinstance(answer, str) else None
+    head = {"name": name, "shape": forecasts.shape, "failed": failed}
+    file.write(json.dumps(head).encode() + b"\n" + forecasts.tobytes())
+    file.flush()
+
+
+def _read_answers(file: IO[bytes]) -> Iterator[tuple[str, F64 | str]]:
+    """What was written whole: the last answer may have been cut off."""
+    file.seek(0)
+    while (line := file.readline()).endswith(b"\n"):
+        head = json.loads(line)
+        data = file.read(8 * head["shape"][0] * head["shape"][1])
+        forecasts = np.frombuffer(data[: len(data) // 8 * 8], dtype="<f8")
+        if forecasts.size < head["shape"][0] * head["shape"][1]:
+            return
+        yield head["name"], head["failed"] or forecasts.reshape(head["shape"]).astype(np.float64)
 
 
 def fitted_rows(name: str, known: int) -> range:
