@@ -99,7 +99,7 @@ def _errors(result: Mapping[str, Any]) -> list[str]:
     test = result["test"]
     rows = [("validation", result["validation"]), (f"test ({test['rows']:,} rows)", test)]
     if result.get("best_trial"):
-        rows.insert(0, ("best setting, searched", {"mae": result["best_trial"]["mae"], "rmse": None}))
+        rows.insert(0, ("best trial, as searched", {"mae": result["best_trial"]["mae"], "rmse": None}))
     rows += [(f"  {_label(name)}", errors) for name, errors in result["baselines"].items()]
     out = [f"{'Errors':<10}{'':<22}{'MAE':>12}{'RMSE':>12}{'vs. ours':>12}"]
     for name, errors in rows:

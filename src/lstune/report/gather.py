@@ -313,15 +313,14 @@ def _honesty(run: Folder, parts: _Parts, best: TrialRecord | None) -> list[Hones
         name = min(simple, key=lambda other: result["baselines"][other]["mae"], default=name)
         known = parts.validation_mae(name)
     label = words.label(name)
-    if best is not None:
-        rows.append(
-            Honesty("best single setting, as the search saw it", "validation", best.value, known, label)
-        )
+    least = result.get("best_trial") or ({"mae": best.value} if best is not None else None)
+    if least is not None:
+        rows.append(Honesty("best trial, as the search saw it", "validation", least["mae"], known, label))
     finalists = result.get("finalists")
     if isinstance(finalists, Mapping) and "mean" in finalists:
         spread = f" (spread {finalists['spread']:.3g})" if finalists.get("spread") is not None else ""
         rows.append(
-            Honesty(f"its settings, mean over seeds{spread}", "validation", finalists["mean"], known, label)
+            Honesty(f"chosen settings, mean over seeds{spread}", "validation", finalists["mean"], known, label)
         )
     rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known, label))
     on_test = result["baselines"][name]["mae"]
