@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lstune.errors import DataError
-from lstune.evaluation import diebold_mariano, skill_interval
+from lstune.evaluation import diebold_mariano, encompassing, skill_interval
 
 # Losses with statistic and p computed apart from this package: the sums of Harvey, Leybourne & Newbold
 # (1997) written out in plain Python and Student's t from scipy.stats.
@@ -73,6 +73,55 @@ def test_too_few_origins_for_the_horizon_say_nothing():
 def test_bad_losses(first, second):
     with pytest.raises(DataError):
         diebold_mariano(first, second)
+
+
+# ---- encompassing --------------------------------------------------------------------------------------
+
+
+def test_the_weight_and_its_t_are_those_of_a_regression_through_the_origin():
+    # With horizon 1: White's (1980) t of least squares without a constant, from statsmodels.
+    sm = pytest.importorskip("statsmodels.api")
+    rng = np.random.default_rng(5)
+    actual, first = rng.normal(size=(2, 40, 1))
+    second = first + 0.4 * (actual - first) + rng.normal(size=(40, 1))
+    fit = sm.OLS((actual - first)[:, 0], (second - first)[:, 0]).fit(cov_type="HC0")
+    found = encompassing(actual, first, second)
+    assert found.weight == pytest.approx(fit.params[0])
+    assert found.statistic == pytest.approx(fit.tvalues[0] * math.sqrt(39 / 40))
+
+
+def test_overlapping_errors_are_no_more_evidence():
+    # Each origin four times over: four times the rows, the same knowledge.
+    rng = np.random.default_rng(6)
+    actual, first = rng.normal(size=(2, 300, 1))
+    second = first + 0.2 * (actual - first) + 0.5 * rng.normal(size=(300, 1))
+    once = encompassing(actual, first, second)
+    again = [np.repeat(part, 4, axis=0) for part in (actual, first, second)]
+    naively = encompassing(*again).statistic
+    fairly = encompassing(*again, horizon=4).statistic
+    assert encompassing(*again).weight == pytest.approx(once.weight)
+    assert naively == pytest.approx(2 * once.statistic, rel=0.01)
+    assert fairly < 0.8 * naively
+
+
+def test_a_forecast_that_knows_all_or_nothing_new():
+    rng = np.random.default_rng(7)
+    actual, first = rng.normal(size=(2, 50, 2))
+    whole = encompassing(actual, first, actual)
+    assert (whole.weight, whole.statistic) == (pytest.approx(1.0), math.inf)
+    same = encompassing(actual, first, first)
+    assert (same.weight, same.statistic) == (0.0, 0.0)
+    away = encompassing(actual, first, 2 * first - actual)
+    assert away.weight == pytest.approx(-1.0)
+    assert away.statistic < 0
+    assert encompassing(actual[:6], first[:6], actual[:6] + 0.1, horizon=3).statistic == 0.0
+
+
+def test_bad_forecasts_for_encompassing():
+    with pytest.raises(DataError):
+        encompassing([1.0, 2.0], [1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(DataError):
+        encompassing(np.zeros((3, 1)), np.zeros((3, 1)), np.zeros((4, 1)))
 
 
 def test_equal_forecasts_are_rarely_called_different():

@@ -60,6 +60,17 @@ def test_the_best_of_many_without_skill_is_the_baseline(seed):
     assert mixture.baselines == {"naive": 1.0}
 
 
+def test_a_forecast_that_errs_where_the_baseline_does_not_is_used_though_both_err_as_much():
+    # What each knows, the other does not: half of each is much better than either.
+    rng = np.random.default_rng(3)
+    known, other = rng.normal(size=(2, 300, 1))
+    actual, naive = known + other, known
+    model = candidate(0, 0.95 * other + 0.1 * rng.normal(size=other.shape), actual)
+    mixture = choose_mixture([model], {"naive": naive}, actual, horizon=1, ensemble=True, tried=150)
+    assert 0.3 < sum(mixture.shares) < 0.7
+    assert error(mixture) < 0.8 * min(model.mae, np.abs(naive - actual).mean())
+
+
 def test_without_an_ensemble_the_best_stands_alone():
     candidates, baselines, actual = make([2.0, 3.0])
     mixture = choose_mixture(candidates, baselines, actual, horizon=1, ensemble=False)

@@ -6,7 +6,13 @@ Needs NumPy alone, and SciPy for the significance test.
 from lstune.evaluation.baselines import BASELINES, Baseline, baseline_forecasts
 from lstune.evaluation.intervals import LEVELS, Intervals, choose_intervals, conformal, local_scale
 from lstune.evaluation.metrics import METRICS, Metric, mase_scale, measure
-from lstune.evaluation.significance import DieboldMariano, diebold_mariano, skill_interval
+from lstune.evaluation.significance import (
+    DieboldMariano,
+    Encompassing,
+    diebold_mariano,
+    encompassing,
+    skill_interval,
+)
 from lstune.evaluation.statistical import StatisticalFit, start_statistical, wanted_statistical
 from lstune.evaluation.verdict import SIGNIFICANT, Verdict, judge
 
@@ -17,6 +23,7 @@ __all__ = [
     "SIGNIFICANT",
     "Baseline",
     "DieboldMariano",
+    "Encompassing",
     "Intervals",
     "Metric",
     "StatisticalFit",
@@ -25,6 +32,7 @@ __all__ = [
     "choose_intervals",
     "conformal",
     "diebold_mariano",
+    "encompassing",
     "judge",
     "local_scale",
     "mase_scale",

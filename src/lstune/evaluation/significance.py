@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lstune.errors import DataError, explain
 
-__all__ = ["DieboldMariano", "diebold_mariano", "skill_interval"]
+__all__ = ["DieboldMariano", "Encompassing", "diebold_mariano", "encompassing", "skill_interval"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -52,17 +52,67 @@ def diebold_mariano(first: Any, second: Any, *, horizon: int = 1) -> DieboldMari
     if not np.any(gap != mean):  # a constant difference has no variance to compare with
         sure = mean != 0.0
         return DieboldMariano(math.copysign(math.inf, mean) if sure else 0.0, 0.0 if sure else 1.0)
-    correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
-    if n <= 2 * horizon or correction <= 0:
+    correction = _small_sample(n, horizon)
+    if correction <= 0:
         return DieboldMariano(0.0, 1.0)
-    centred = gap - mean
+    statistic = mean / math.sqrt(_long_run_variance(gap - mean, horizon) / n) * correction
+    return DieboldMariano(statistic, _two_sided_t(statistic, n - 1))
+
+
+@dataclass(frozen=True)
+class Encompassing:
+    """How much of a second forecast belongs into a mix with a first: its best weight, and the weight's t."""
+
+    weight: float
+    statistic: float
+
+
+def encompassing(actual: Any, first: Any, second: Any, *, horizon: int = 1) -> Encompassing:
+    """Whether `second` knows something that `first` does not; arrays (N, H) at successive origins.
+
+    The weight w of the mix first + w (second - first) with the least squared error (Bates & Granger 1969;
+    Granger & Ramanathan 1984), and its t, positive where the second helps: the encompassing test of Harvey,
+    Leybourne & Newbold (1998) in its regression form. Errors of `horizon` rows overlap, so the variance is
+    that of `diebold_mariano`, and so is the correction for small samples. Forecasts may differ in little and
+    still be told apart: two errors that have most in common hide that from a comparison of their sizes.
+    Weight and t are 0 where the forecasts are equal or the origins no more than twice the horizon.
+    """
+    truth, base, other = (np.asarray(part, dtype=np.float64) for part in (actual, first, second))
+    if not truth.shape == base.shape == other.shape or truth.ndim != 2 or len(truth) < 2:
+        raise DataError(
+            explain(
+                "Forecasts and truth must have one shape (origins, steps), with 2 origins or more",
+                f"shapes {truth.shape}, {base.shape} and {other.shape}",
+            )
+        )
+    step, error = other - base, truth - base
+    n, size = len(step), float(np.square(step).mean())
+    correction = _small_sample(n, horizon)
+    if size == 0 or correction <= 0:
+        return Encompassing(0.0, 0.0)
+    weight = float((step * error).mean()) / size
+    moments = (step * (error - weight * step)).mean(axis=1)
+    variance = _long_run_variance(moments, horizon)
+    if variance <= 0:  # the second explains all: only rounding is left
+        return Encompassing(weight, math.copysign(math.inf, weight))
+    return Encompassing(weight, weight * size / math.sqrt(variance / n) * correction)
+
+
+def _small_sample(n: int, horizon: int) -> float:
+    """The factor of Harvey, Leybourne & Newbold (1997), equation 8; 0 where n is too small to judge."""
+    square = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
+    return math.sqrt(square) if n > 2 * horizon and square > 0 else 0.0
+
+
+def _long_run_variance(centred: F64, horizon: int) -> float:
+    """Variance of the mean of (N,) times N, with autocovariances up to `horizon - 1`."""
+    n = len(centred)
     covariance = np.array([float(centred[lag:] @ centred[: n - lag]) / n for lag in range(horizon)])
-    variance = covariance[0] + 2.0 * covariance[1:].sum()
+    variance = float(covariance[0] + 2.0 * covariance[1:].sum())
     if variance <= 0:
         weights = 1.0 - np.arange(1, horizon) / horizon
-        variance = covariance[0] + 2.0 * (weights * covariance[1:]).sum()
-    statistic = mean / math.sqrt(variance / n) * math.sqrt(correction)
-    return DieboldMariano(statistic, _two_sided_t(statistic, n - 1))
+        variance = float(covariance[0] + 2.0 * (weights * covariance[1:]).sum())
+    return variance
 
 
 def _two_sided_t(statistic: float, degrees: int) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.engine import StopFlag
-from lstune.evaluation import Intervals, diebold_mariano
+from lstune.evaluation import Intervals, encompassing
 from lstune.forecaster import Forecaster, Member
 from lstune.search import Job, TrialRecord, TrialState
 from lstune.series import Series, take_rows
@@ -64,6 +64,8 @@ UNBEATEN = "no setting clearly beat it on the validation rows"
 OUT_OF_TIME = "time ended before a first setting was ready"
 # Other seeds of a trial are trained under numbers this far from its own.
 _SEED_STEP = 10_000_000
+# How many times 1 + ln(trials) the evidence for a mixture has to exceed; see `choose_mixture`.
+_DOUBT = 3.0
 # A mixture that keeps less than this of itself is the baseline.
 _TOO_LITTLE = 0.05
 # A retrained network whose error on rows it has seen exceeds this many times its validation error went wrong.
@@ -251,12 +253,13 @@ def choose_mixture(
 ) -> Mixture:
     """Shares chosen on the validation rows: greedy selection, then shrinkage towards the best baseline.
 
-    The mixture keeps the part max(0, 1 - (c / t^2)^2) of its way from the baseline that is best on these
-    rows, where t is the Diebold-Mariano statistic of the two: nothing when it is hardly better, nearly all
-    when it clearly is. The idea is the positive-part shrinkage of James & Stein (1961), which would keep
-    1 - 1 / t^2; the square spares clear skill. c = 1 + ln(tried), since the mixture was chosen on these very
-    rows: the best of `tried` independent differences without any skill has t^2 near 2 ln(tried), and trials
-    are much alike. All forecasts are (V, H).
+    The mixture keeps the part w max(0, 1 - (c / t^2)^2) of its way from the baseline that is best on these
+    rows, where w, between 0 and 1, is the weight that serves best and t says how sure it is, see
+    `encompassing`: nothing when what the settings add may be chance, nearly all when it clearly is not. The
+    idea is the positive-part shrinkage of James & Stein (1961), which would keep 1 - 1 / t^2; the square
+    spares clear skill. c = 3 (1 + ln(tried)), since the mixture was chosen on these very rows: the best of
+    `tried` independent forecasts without any skill has t^2 near 2 ln(tried), and a mixture of several more.
+    All forecasts are (V, H).
     """
     if not ensemble:
         best = candidates[0]
@@ -265,11 +268,12 @@ def choose_mixture(
     chosen = select_ensemble({**pool, **baselines}, actual, most=most)
     everything = {**pool, **baselines}
     mixed = sum((share * everything[name] for name, share in chosen.items()), np.zeros_like(actual))
-    errors = {name: np.abs(forecast - actual).mean(1) for name, forecast in baselines.items()}
-    base = min(errors, key=lambda name: float(errors[name].mean()))
-    test = diebold_mariano(np.abs(mixed - actual).mean(1), errors[base], horizon=horizon)
-    doubt = 1.0 + math.log(max(tried, 1))
-    kept = max(0.0, 1.0 - (doubt / test.statistic**2) ** 2) if test.statistic < 0 else 0.0
+    errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
+    base = min(errors, key=lambda name: errors[name])
+    found = encompassing(actual, baselines[base], mixed, horizon=horizon)
+    doubt = _DOUBT * (1.0 + math.log(max(tried, 1)))
+    sure = max(0.0, 1.0 - (doubt / found.statistic**2) ** 2) if found.statistic > 0 else 0.0
+    kept = min(found.weight, 1.0) * sure
     if kept < _TOO_LITTLE:
         kept = 0.0
     shares = {name: kept * share for name, share in chosen.items() if kept > 0}
