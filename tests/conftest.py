@@ -1,10 +1,12 @@
 """What every test starts from."""
 
+import os
 import signal
 
 import pytest
 
 from lstune.evaluation import statistical
+from processes import Server
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and whatever the tests start would
 # inherit that.
@@ -27,3 +29,13 @@ def with_statsforecast(monkeypatch):
     """Gives the extra back; skips the test where it is not installed."""
     pytest.importorskip("statsforecast", reason="needs the extra stats")
     monkeypatch.setattr(statistical, "is_statsforecast_installed", _INSTALLED)
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory):
+    """Starts processes that need not import lstune first, see `processes.py`."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    server = Server(tmp_path_factory.mktemp("processes"))
+    yield server
+    server.close()

@@ -1,14 +1,22 @@
 """Comparisons of methods on a small series: fair, honest about the test tail, and nothing lost."""
 
 import json
+import random
+import signal
+import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lstune
 from lstune.errors import RunError, SpaceError, UserError
+from lstune.search import Study
+from lstune.series import series_frame
+from lstune.tuning import compare as compared
 from lstune.tuning.compare import parse_methods
+from lstune.tuning.folder import RunFolder
 from lstune.tuning.progress import Progress
 
 from .conftest import TINY, make_series
@@ -80,8 +88,6 @@ def test_every_method_searches_with_every_seed_alike(whole):
 
 
 def test_epochs_are_those_of_the_trials(whole):
-    import pandas as pd
-
     for one in whole.result["searches"]:
         table = pd.read_csv(whole.path / "searches" / f"{one['method']}-{one['seed']}" / "trials.csv")
         assert one["epochs"] == table["epochs_trained"].sum()
@@ -94,8 +100,6 @@ def test_the_search_is_the_one_of_tune(whole, tmp_path):
         make_series(), method="random", trials=6, space=SPACE, workers=1, seed=1, out=tmp_path / "run"
     )
     mine = whole.path / "searches" / "random-1" / "trials.csv"
-    import pandas as pd
-
     names = ["trial", "validation_mae", "epochs_trained", "units", "lookback"]
     pd.testing.assert_frame_equal(run.trials[names], pd.read_csv(mine)[names])
 
@@ -123,6 +127,100 @@ def test_ctrl_c_keeps_what_was_found_and_the_same_command_goes_on(whole, tmp_pat
     assert by_epochs(second.result) == by_epochs(whole.result)
     assert len([stage for stage in watch.stages if " of " in stage]) == 7 - number
     assert second.result["missing"] == 0
+
+
+class Died(BaseException):
+    """What a process does no more after it was killed."""
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["before", "after"])
+def test_a_kill_while_a_trial_is_stored_leaves_no_hole_in_its_curve(whole, tmp_path, monkeypatch, stored):
+    """Study and curve are two files, and a process can be killed between them."""
+    tell, calls = Study.tell, []
+
+    def killed(self, number, *args, **options):
+        calls.append(number)
+        if len(calls) == 14 and not stored:
+            raise Died
+        tell(self, number, *args, **options)
+        if len(calls) == 14:
+            raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compared._Contest, "_rehearse", lambda *_: None)
+        patch.setattr(Study, "tell", killed)
+        with pytest.raises(Died):
+            compare(tmp_path / "run")
+    assert len(json.loads((tmp_path / "run" / "compare.json").read_text())["searches"]) < 6
+    again = compare(tmp_path / "run")
+    assert by_epochs(again.result) == by_epochs(whole.result)
+    assert_same_trials(again.path, whole.path)
+
+
+def told(folder):
+    """What the study of every search has on disk, in lines."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("searches/*/study.journal"))
+
+
+def trial_tables(folder):
+    return {path.parent.name: pd.read_csv(path) for path in sorted(folder.glob("searches/*/trials.csv"))}
+
+
+def assert_same_trials(folder, other):
+    mine, theirs = trial_tables(folder), trial_tables(other)
+    assert list(mine) == list(theirs)
+    for name, table in mine.items():
+        pd.testing.assert_frame_equal(
+            table.drop(columns="seconds"), theirs[name].drop(columns="seconds"), obj=name
+        )
+
+
+def test_kill_9_loses_nothing_and_the_same_command_goes_on(whole, processes, tmp_path):
+    """Killed at random moments of each third; trials that have ended are not trained again."""
+    series_frame(make_series()).rename_axis("day").to_csv(tmp_path / "data.csv")
+    (tmp_path / "space.json").write_text(json.dumps(SPACE))
+    folder = tmp_path / "run"
+    command = ["compare", tmp_path / "data.csv", "--space", tmp_path / "space.json", "--methods", METHODS]
+    command += ["--seeds", 2, "--trials", 6, "--workers", 1, "--out", folder]
+    moments, lines, ended = random.Random(5), told(whole.path), {}
+    for third in range(3):
+        process = processes.start(*command)
+        moment = lines * (third + moments.uniform(0.1, 0.9)) / 3
+        while process.poll() is None and told(folder) < moment:
+            time.sleep(0.002)
+        process.kill()
+        assert process.poll() == -signal.SIGKILL, process.errors
+        for name, table in trial_tables(folder).items():
+            for trial in table[table["state"] == "complete"].itertuples():
+                # Not trained again: the time that it took is the same to the last digit.
+                assert ended.setdefault((name, trial.trial), trial.seconds) == trial.seconds
+    assert ended
+    process = processes.start(*command)
+    assert process.wait() == 0, process.errors
+    result = json.loads((folder / "compare.json").read_text())
+    assert result["missing"] == 0
+    assert [(s["method"], s["seed"]) for s in result["searches"]] == [
+        (s["method"], s["seed"]) for s in whole.result["searches"]
+    ]
+    assert by_epochs(result) == by_epochs(whole.result)
+    assert_same_trials(folder, whole.path)
+    final = trial_tables(folder)
+    for (name, number), seconds in ended.items():
+        assert final[name].set_index("trial")["seconds"][number] == seconds
+
+
+def test_a_folder_that_another_process_works_in_is_left_alone(whole, tmp_path):
+    """What it holds is read only once nobody else can change it."""
+    import shutil
+
+    folder = RunFolder(shutil.copytree(whole.path, tmp_path / "run"))
+    folder.compared.write_text("half a fi")
+    folder.acquire()
+    try:
+        with pytest.raises(RunError, match="Another process"):
+            compare(folder.path)
+    finally:
+        folder.release()
 
 
 def test_a_finished_comparison_is_told_again_and_can_grow(whole, tmp_path):

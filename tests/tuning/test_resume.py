@@ -3,9 +3,8 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
+from contextlib import suppress
 
 import pandas as pd
 import pytest
@@ -83,45 +82,35 @@ def test_a_run_that_was_cut_off_before_its_first_trial(whole, tmp_path):
     pd.testing.assert_frame_equal(again.trials[COMPARED], whole.trials[COMPARED])
 
 
-def _start(args):
-    return subprocess.Popen(
-        [sys.executable, "-m", "lstune", *map(str, args)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-
 @pytest.mark.slow
-def test_twenty_kills_change_nothing(tmp_path):
+def test_twenty_kills_change_nothing(processes, tmp_path):
     series_frame(make_series()).rename_axis("day").to_csv(tmp_path / "data.csv")
     (tmp_path / "space.json").write_text(json.dumps({**SPACE, "epochs": 40, "patience": 0}))
     args = ["tune", tmp_path / "data.csv", "--trials", 25, "--workers", 1, "--seed", 2]
-    args += ["--space", tmp_path / "space.json"]
-    whole = _start([*args, "--out", tmp_path / "whole"])
+    args += ["--space", tmp_path / "space.json", "--baselines", "simple"]
     began = time.monotonic()
-    _, errors = whole.communicate(timeout=120)
+    whole = processes.start(*args, "--out", tmp_path / "whole")
+    assert whole.wait() == 0, whole.errors
     usual = time.monotonic() - began
-    assert whole.returncode == 0, errors
     moments = random.Random(7)
-    folder, kills, command = tmp_path / "run", 0, [*args, "--out", tmp_path / "run"]
+    folder, kills, runs, command = tmp_path / "run", 0, 1, [*args, "--out", tmp_path / "run"]
     while kills < 20:
-        process = _start(command)
+        process = processes.start(*command)
         # Early moments as well as late ones; later sessions have less left to do.
-        try:
-            process.wait(timeout=moments.uniform(0.3, 0.8) * usual)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
+        with suppress(TimeoutError):
+            process.wait(moments.uniform(0.02, 0.6) * usual)
+        process.kill()
+        assert process.poll() in (0, -signal.SIGKILL), process.errors
+        kills += process.poll() != 0
         if (folder / "settings.json").exists():
             command = ["resume", folder]
         if (folder / "result.json").exists():  # all done before twenty kills: begin anew
             _compare(tmp_path / "whole", folder)
-            folder = tmp_path / f"run{kills}"
+            runs += 1
+            folder = tmp_path / f"run{runs}"
             command = [*args, "--out", folder]
-    last = _start(command)
-    _, errors = last.communicate(timeout=120)
-    assert last.returncode == 0, errors
+    last = processes.start(*command)
+    assert last.wait() == 0, last.errors
     _compare(tmp_path / "whole", folder)
 
 

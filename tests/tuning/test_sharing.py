@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 
@@ -75,28 +73,14 @@ def check_whole(trials, count):
         assert epochs == sorted(set(epochs))
 
 
-def start(tmp_path, storage, out, trials=16):
+def test_two_processes_work_on_one_study(processes, storage, tmp_path):
     series_frame(make_series()).rename_axis("day").to_csv(tmp_path / "data.csv")
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
-    command = [
-        sys.executable,
-        "-m",
-        "lstune",
-        "tune",
-        tmp_path / "data.csv",
-        "--space",
-        tmp_path / "space.json",
-    ]
-    command += ["--trials", trials, "--workers", 1, "--storage", storage, "--study", "shared", "--out", out]
-    return subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def test_two_processes_work_on_one_study(storage, tmp_path):
+    args = ["tune", tmp_path / "data.csv", "--space", tmp_path / "space.json", "--baselines", "simple"]
+    args += ["--trials", 16, "--workers", 1, "--storage", storage, "--study", "shared", "--out"]
     folders = [tmp_path / "a", tmp_path / "b"]
-    processes = [start(tmp_path, storage, folder) for folder in folders]
-    for process in processes:
-        _, errors = process.communicate(timeout=180)
-        assert process.returncode == 0, errors
+    for process in [processes.start(*args, folder) for folder in folders]:
+        assert process.wait(180) == 0, process.errors
     trials = records(storage)
     check_whole(trials, 16)
     for folder in folders:
@@ -195,7 +179,7 @@ def test_a_study_is_joined_only_on_purpose(tmp_path):
 KILLED = """
 import os, signal, sys
 from lstune.search import Study
-from tests.tuning.test_sharing import tune
+from tuning.test_sharing import tune
 
 real = Study.report
 
@@ -205,20 +189,18 @@ def report(self, number, epoch, value):
     return real(self, number, epoch, value)
 
 Study.report = report
-tune(sys.argv[1], sys.argv[2], trials=12)
+tune(sys.argv[1], sys.argv[2], trials=12, baselines="simple")
 """
 
 
-def killed(storage, out):
+def killed(processes, storage, out):
     """A run that is killed while a trial is under way."""
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, storage, str(out)], capture_output=True, check=False
-    )
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    process = processes.start(storage, out, code=KILLED)
+    assert process.wait() == -signal.SIGKILL, process.errors
 
 
-def test_a_killed_run_resumes_its_own_trials_at_once(storage, tmp_path):
-    killed(storage, tmp_path / "a")
+def test_a_killed_run_resumes_its_own_trials_at_once(processes, storage, tmp_path):
+    killed(processes, storage, tmp_path / "a")
     assert [t.number for t in records(storage) if t.state is TrialState.RUNNING] == [5]
     (tmp_path / "a").rename(tmp_path / "moved")
     run = resume(tmp_path / "moved")
@@ -226,8 +208,8 @@ def test_a_killed_run_resumes_its_own_trials_at_once(storage, tmp_path):
     pd.testing.assert_frame_equal(run.trials[COMPARED], alone.trials[COMPARED])
 
 
-def test_another_run_takes_over_what_a_killed_one_left(storage, tmp_path, monkeypatch):
-    killed(storage, tmp_path / "a")
+def test_another_run_takes_over_what_a_killed_one_left(processes, storage, tmp_path, monkeypatch):
+    killed(processes, storage, tmp_path / "a")
     assert records(storage)[5].state is TrialState.RUNNING
     monkeypatch.setattr(sharing, "Workers", partial(Workers, interval=0.05, lease=0.5))
     run = tune(storage, tmp_path / "b")
