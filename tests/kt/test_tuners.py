@@ -210,6 +210,15 @@ def test_two_trials_at_once_give_what_one_after_the_other_gives(data, tmp_path):
     }
 
 
+def test_no_more_trials_at_once_than_cores_this_process_may_use(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    tuner = kt.RandomSearch(build, "val_loss", directory=tmp_path)
+    for cores, workers in (({3}, 1), ({0, 5}, 2), ({0, 1, 2, 3}, 2)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        assert tuner._workers(None) == workers
+    assert tuner._workers(3) == 3
+
+
 def test_early_stopping_and_several_executions(data, tmp_path):
     stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, restore_best_weights=True)
     tuner = kt.Hyperband(build, "val_loss", max_epochs=6, directory=tmp_path, seed=0, executions_per_trial=2)
@@ -345,20 +354,6 @@ def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):
     for wrong in ("soon", "0s", "-3m"):
         with pytest.raises(ValueError, match="budget"):
             parse_budget(wrong)
-
-
-def test_a_trial_with_callbacks_says_that_it_will_start_anew(data, tmp_path, caplog):
-    tuner = kt.RandomSearch(build, "val_loss", max_trials=1, directory=tmp_path, seed=0)
-
-    def build_while_time_runs_out(hp):
-        tuner.deadline = time.monotonic()
-        return build(hp)
-
-    tuner.hypermodel.build = build_while_time_runs_out
-    search(tuner, data, budget="1h", callbacks=[keras.callbacks.EarlyStopping()])
-    assert "will start anew" in caplog.text
-    assert "EarlyStopping" in caplog.text
-    assert not list(tmp_path.rglob("progress.npz"))
 
 
 def test_only_the_best_keep_their_weights(data, tmp_path):

@@ -130,6 +130,8 @@ class BaseTuner:
         self.oracle.verbose = self._display.verbose = 1 if verbose == "auto" else verbose
         self._failure, self.stop_flag = None, StopFlag()
         self.on_search_begin()
+        # A search that is cut off in its first trial goes on with the same seed.
+        self.save()
         if workers == 1:
             self._work(self.tuner_id, fit_args, fit_kwargs)
         else:

@@ -7,15 +7,18 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lstune.engine.state import Status, TrainState
+from lstune.errors import RunError
 from lstune.kt.errors import SearchOver
 from lstune.kt.fit import Outcome, run_fit
+from lstune.kt.progress import Progress, forgetful
 from lstune.kt.translate import Fit, translate_layers, write_weights
-from lstune.kt.trial import Trial
+from lstune.kt.trial import Trial, load_json, save_json
 
 if TYPE_CHECKING:
     from lstune.kt.tuner import Tuner
@@ -41,18 +44,20 @@ class EngineTrial:
     """Keeps what a trial's executions have in common: the best epoch so far and where it is written.
 
     Files in the trial's folder: checkpoint.npz holds the best epoch's weights and the shape of the inputs,
-    state.npz where training ended, progress.npz where it was interrupted.
+    state.npz where training ended, progress.npz where an execution was interrupted, executions.json the
+    executions before that one.
     """
 
     def __init__(self, tuner: Tuner, trial: Trial) -> None:
         self.tuner = tuner
         self.folder = Path(tuner.get_trial_dir(trial.trial_id))
         self.execution = 0
+        self.calls = 0
         self.best: float | None = None
 
     def begin(self, execution: int) -> None:
         """Before each execution, counted from 0."""
-        self.execution = execution
+        self.execution, self.calls = execution, 0
 
     def is_better(self, logs: dict[str, float]) -> bool:
         """Whether the epoch is the best of all executions so far; noted if so."""
@@ -70,69 +75,107 @@ class EngineTrial:
 
     def train(self, fit: Fit, trial: Trial) -> Outcome:
         """Train; raises SearchOver if the search ends meanwhile, with the state saved."""
-        state = self._start(trial)
-        interrupted = self.folder / "progress.npz"
-        resumable = self.execution == 0 and not fit.callbacks_act
-        prefill = False
-        if resumable and interrupted.exists():
-            state, prefill = TrainState.load(interrupted), True
-            self._recall(state, fit)
-        saved = time.monotonic()
+        self.calls += 1
+        seed, interrupted = self.seed_of(trial), self.folder / "progress.npz"
+        unkept = self._why_anew(fit)
+        past = self._interrupted(fit, trial, seed) if unkept is None else None
         shape = (0, fit.train.lookback, fit.chain.model.input_size)
+        saved = time.monotonic()
 
-        def on_epoch(epoch: int, logs: dict[str, float], now: TrainState) -> None:
+        def on_epoch(epoch: int, logs: dict[str, float], now: Progress) -> None:
             nonlocal saved
             if self.is_better(logs):
-                np.savez(self.folder / "checkpoint.npz", weights=now.weights, shape=np.array(shape))
-            if resumable and time.monotonic() - saved > _SAVE_SECONDS:
+                np.savez(self.folder / "checkpoint.npz", weights=now.state.weights, shape=np.array(shape))
+            if unkept is None and time.monotonic() - saved > _SAVE_SECONDS:
                 now.save(interrupted)
                 saved = time.monotonic()
 
         outcome = run_fit(
             fit,
-            seed=self.seed_of(trial),
-            state=state,
+            seed=seed,
+            start=past or self._past_round(trial),
             stop=self.tuner.stop_flag,
             deadline=self.tuner.deadline,
             on_epoch=on_epoch,
-            prefill=prefill,
         )
         if outcome.status in (Status.STOPPED, Status.DEADLINE):
-            if resumable:
-                outcome.state.save(interrupted)
+            if unkept is None:
+                outcome.progress.save(interrupted)
             else:
-                log.warning(
-                    "trial %s will start anew when the search goes on: %s", trial.trial_id, self._why(fit)
-                )
+                log.warning("trial %s will start anew when the search goes on: %s", trial.trial_id, unkept)
             raise SearchOver
         interrupted.unlink(missing_ok=True)
         if self.tuner._keeps_states():
-            outcome.state.save(self.folder / "state.npz")
+            outcome.progress.state.save(self.folder / "state.npz")
         return outcome
 
-    def _why(self, fit: Fit) -> str:
-        """Why a trial that is cut off cannot go on where it was."""
-        if self.execution > 0:
-            return "it was in a further execution, of which only whole ones are kept"
-        acting = [type(c).__name__ for c in fit.callbacks if not getattr(c, "lstune_follows", False)]
-        return f"callbacks act in it, whose state is not kept ({', '.join(acting)})"
+    def _why_anew(self, fit: Fit) -> str | None:
+        """Why a training that is cut off cannot go on where it was; None if it can."""
+        if self.calls > 1:
+            return "its HyperModel.fit had trained the model before, which is not kept"
+        unkept = [text for callback in fit.acting if (text := forgetful(callback)) is not None]
+        return f"the state of a callback is not kept ({', '.join(unkept)})" if unkept else None
 
-    def _start(self, trial: Trial) -> TrainState | None:
+    def _interrupted(self, fit: Fit, trial: Trial, seed: int) -> Progress | None:
+        """Where this very training was interrupted, if it was; its epochs count for the best one."""
+        path = self.folder / "progress.npz"
+        if not path.exists():
+            return None
+        try:
+            past = Progress.load(path)
+        except RunError as error:
+            log.warning("trial %s starts anew: %s", trial.trial_id, error)
+            return None
+        if not past.belongs_to(fit.chain.model, fit.config, fit.acting, seed):
+            log.warning("trial %s starts anew: it was another training that was cut off", trial.trial_id)
+            return None
+        # The best one's checkpoint is there already.
+        for _, logs in past.logs:
+            self.is_better(logs)
+        return past
+
+    def _past_round(self, trial: Trial) -> TrainState | None:
         past = self.tuner._resumed_from(trial)
         if past is None or not (past / "state.npz").exists():
             return None
         return TrainState.load(past / "state.npz")
 
-    def _recall(self, state: TrainState, fit: Fit) -> None:
-        """The best value of the epochs before the interruption, whose checkpoint is there already."""
-        for _, logs in fit.epochs_behind(state):
-            self.is_better(logs)
+    # --- Whole executions, kept for the case that a further one is cut off ---
 
-    def seed_of(self, trial: Trial) -> int:
+    def finished(self, trial: Trial) -> list[Any]:
+        """The histories of the executions that were finished before the search was cut off."""
+        path = self.folder / "executions.json"
+        results: list[Any] = []
+        for kept in load_json(path) if path.exists() else []:
+            # A trial that is tried again trains with other seeds.
+            if kept["seed"] != self.seed_of(trial, len(results)):
+                break
+            results.append(SimpleNamespace(history=kept["history"], epoch=kept["epoch"]))
+            for values in zip(*kept["history"].values(), strict=True):
+                self.is_better(dict(zip(kept["history"], values, strict=True)))
+        return results
+
+    def keep_finished(self, trial: Trial, results: list[Any]) -> None:
+        """Note the histories of all executions so far; nothing if a fit of the user's own gave others."""
+        kept = []
+        for execution, result in enumerate(results):
+            if not isinstance(getattr(result, "history", None), dict):
+                return
+            history = {name: [float(value) for value in values] for name, values in result.history.items()}
+            seed = self.seed_of(trial, execution)
+            kept.append({"seed": seed, "history": history, "epoch": list(result.epoch)})
+        save_json(self.folder / "executions.json", kept)
+
+    def forget_finished(self) -> None:
+        """The trial is over."""
+        (self.folder / "executions.json").unlink(missing_ok=True)
+
+    def seed_of(self, trial: Trial, execution: int | None = None) -> int:
         """A number that depends on the search's seed, the trial, its execution and its retries alone."""
+        execution = self.execution if execution is None else execution
         oracle = self.tuner.oracle
         number, retries = oracle.numbers_of(trial.trial_id)
-        entropy = [oracle.seed & 0xFFFFFFFF, number, self.execution, retries]
+        entropy = [oracle.seed & 0xFFFFFFFF, number, execution, retries]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def write_back(self, fit: Fit, model: Any, weights: Any) -> None:

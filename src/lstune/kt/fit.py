@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lstune.engine.state import Status, StopFlag, TrainState, init_state
 from lstune.engine.train import train
+from lstune.kt.progress import Progress, changed, plain_values
 from lstune.kt.translate import Fit
 
 __all__ = ["Outcome", "run_fit"]
@@ -26,12 +27,12 @@ class Outcome:
 
     history: name -> one value for each epoch, as Keras' History has it; NaN in the epoch that diverged.
     epochs: the epochs' numbers, from 0.  weights: (P,) float32, what the model would be left with.
-    state: where training can go on.
+    progress: where training can go on.
     """
 
     history: dict[str, list[float]]
     epochs: list[int]
-    state: TrainState
+    progress: Progress
     weights: F32
     status: Status
 
@@ -57,53 +58,71 @@ def run_fit(
     fit: Fit,
     *,
     seed: int,
-    state: TrainState | None = None,
+    start: TrainState | Progress | None = None,
     stop: StopFlag | None = None,
     deadline: float | None = None,
-    on_epoch: Callable[[int, dict[str, float], TrainState], None] | None = None,
-    prefill: bool = False,
+    on_epoch: Callable[[int, dict[str, float], Progress], None] | None = None,
 ) -> Outcome:
-    """Train as `fit` says, from its weights or, with `state`, from where that stands.
+    """Train as `fit` says, from its weights or from `start`.
 
-    `on_epoch(epoch, logs, state)` is called after each epoch with Keras' logs. A loss that is not finite ends
-    training with NaN in that epoch's entries. With `prefill` the history starts with the epochs of this fit
-    that the state has behind it.
+    A TrainState as `start` is another fit's end, on which this one builds with callbacks that begin anew and
+    the optimizer's own learning rate; Progress is where this same fit was cut off, and both together give
+    what one fit without a cut gives, callbacks and history too. `on_epoch(epoch, logs, progress)` is called
+    after each epoch with Keras' logs, but not after one whose loss is not finite: that ends training, with
+    NaN in its entries.
     """
-    if state is None:
+    past = start if isinstance(start, Progress) else None
+    state = past.state if past is not None else start
+    if not isinstance(state, TrainState):
         state = init_state(fit.chain.model, fit.config, seed=seed, weights=fit.weights)
     # A trial that was stopped early and is promoted all the same goes on at the round's first epoch.
     state = replace(state, epoch=max(state.epoch, fit.initial_epoch))
     model = _StandIn(state, SimpleNamespace(learning_rate=fit.config.optimizer.learning_rate))
-    callbacks = [each for each in fit.callbacks if not getattr(each, "lstune_follows", False)]
-    for callback in callbacks:
+    logbook: list[tuple[int, dict[str, float]]] = []
+    for callback in fit.acting:
         _attach(callback, model, fit)
-    history: dict[str, list[float]] = {}
-    epochs: list[int] = []
-    if prefill:
-        for epoch, behind in fit.epochs_behind(state):
-            epochs.append(epoch)
-            for name, value in behind.items():
-                history.setdefault(name, []).append(value)
-    status = Status.FINISHED
-    for epoch in range(max(state.epoch, fit.initial_epoch), fit.config.epochs):
-        for callback in callbacks:
+    fresh = [plain_values(callback) for callback in fit.acting]
+    if past is not None:
+        model.optimizer.learning_rate, model.stop_training = past.learning_rate, past.stop_training
+        logbook.extend(past.logs)
+        for callback, (_, values) in zip(fit.acting, past.callbacks, strict=True):
+            vars(callback).update(values)
+
+    def progress() -> Progress:
+        pairs = zip(fit.acting, fresh, strict=True)
+        remembered = tuple((type(each).__name__, changed(each, before)) for each, before in pairs)
+        rate = float(model.optimizer.learning_rate)
+        return Progress(model.state, seed, rate, tuple(logbook), remembered, model.stop_training)
+
+    status, now = Status.FINISHED, progress()
+    for epoch in range(state.epoch, fit.config.epochs):
+        if model.stop_training:
+            break
+        for callback in fit.acting:
             callback.on_epoch_begin(epoch)
         status, logs = _one_epoch(fit, model, epoch, stop, deadline)
         if logs is None:
-            break
-        for callback in callbacks:
+            # Within an epoch: its beginning, which may have changed the learning rate, comes once more.
+            return _outcome(replace(now, state=model.state), model.state.weights, status)
+        for callback in fit.acting:
             callback.on_epoch_end(epoch, logs)
-        epochs.append(epoch)
-        for name, value in logs.items():
-            history.setdefault(name, []).append(float(value))
-        if on_epoch is not None:
-            on_epoch(epoch, logs, model.state)
-        if status is Status.DIVERGED or model.stop_training:
+        logbook.append((epoch, {name: float(value) for name, value in logs.items()}))
+        now = progress()
+        if status is Status.DIVERGED:
             break
-    for callback in callbacks:
+        if on_epoch is not None:
+            on_epoch(epoch, logs, now)
+    for callback in fit.acting:
         callback.on_train_end()
-    weights = model.state.weights if model.restored is None else model.restored
-    return Outcome(history, epochs, model.state, weights, status)
+    return _outcome(now, model.state.weights if model.restored is None else model.restored, status)
+
+
+def _outcome(progress: Progress, weights: F32, status: Status) -> Outcome:
+    history: dict[str, list[float]] = {}
+    for _, logs in progress.logs:
+        for name, value in logs.items():
+            history.setdefault(name, []).append(value)
+    return Outcome(history, [epoch for epoch, _ in progress.logs], progress, weights, status)
 
 
 def _one_epoch(
@@ -138,3 +157,6 @@ def _attach(callback: Any, model: _StandIn, fit: Fit) -> None:
     if undecided and callback.monitor.removeprefix("val_") in {"loss", *fit.metrics}:
         callback.mode = "min"
     callback.on_train_begin()
+    if getattr(callback, "monitor_op", model) is None and hasattr(callback, "_set_monitor_op"):
+        # Else done after the first epoch, once: it turns the sign of min_delta, and twice would undo that.
+        callback._set_monitor_op()

@@ -99,16 +99,9 @@ class Fit:
     flat: bool
 
     @property
-    def callbacks_act(self) -> bool:
-        """Whether any callback does something of its own."""
-        return any(not getattr(callback, "lstune_follows", False) for callback in self.callbacks)
-
-    def epochs_behind(self, state: TrainState) -> list[tuple[int, dict[str, float]]]:
-        """(epoch, Keras' logs) of the epochs of this fit that a state has behind it."""
-        return [
-            (epoch, self.logs_of(state, epoch - state.epoch))
-            for epoch in range(self.initial_epoch, state.epoch)
-        ]
+    def acting(self) -> list[Any]:
+        """The callbacks that do something of their own; the engine does what the tuner's own do."""
+        return [callback for callback in self.callbacks if not getattr(callback, "lstune_follows", False)]
 
     def logs_of(self, state: TrainState, epoch: int) -> dict[str, float]:
         """Keras' logs of the entry at place `epoch` in a state's history."""

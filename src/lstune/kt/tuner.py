@@ -7,13 +7,13 @@ import copy
 import gc
 import logging
 import math
-import os
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lstune.engine.cores import available_cores
 from lstune.errors import explain
 from lstune.kt.base_tuner import BaseTuner
 from lstune.kt.engine_trial import EngineTrial, FitCall
@@ -42,6 +42,10 @@ _FLAT = (
 )
 _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+# What a trial may leave in its folder beside trial.json.
+_TRIAL_FILES = (
+    "checkpoint.npz", "state.npz", "progress.npz", "executions.json", "checkpoint.weights.h5",
+)  # fmt: skip
 # Building and Keras' own training are not made for two threads; the engine's training is.
 _keras_lock = threading.RLock()
 # Guards what has been said: two trials may find the same reason at the same moment.
@@ -140,7 +144,7 @@ class Tuner(BaseTuner):
         plain = type(self).run_trial in _plain_run_trials() and not self._own_fit()
         if asked is not None or self.engine == "keras" or not plain:
             return super()._workers(asked)
-        return min(2, os.cpu_count() or 1)
+        return min(2, available_cores())
 
     def _own_fit(self) -> bool:
         """Whether the hypermodel trains in its own way."""
@@ -159,10 +163,13 @@ class Tuner(BaseTuner):
                 if name in trial.hyperparameters.values:
                     fit_kwargs[name] = trial.hyperparameters.values[name]
         keeper, call = EngineTrial(self, trial), FitCall(callbacks, fit_args, fit_kwargs)
-        results = []
-        for execution in range(self.executions_per_trial):
+        results = keeper.finished(trial)[: self.executions_per_trial]
+        for execution in range(len(results), self.executions_per_trial):
             keeper.begin(execution)
             results.append(self._execute(trial, keeper, call))
+            if len(results) < self.executions_per_trial:
+                keeper.keep_finished(trial, results)
+        keeper.forget_finished()
         return results
 
     def _execute(self, trial: Trial, keeper: EngineTrial, call: FitCall) -> Any:
@@ -351,7 +358,7 @@ class Tuner(BaseTuner):
         for trial_id in self.oracle.end_order:
             if trial_id not in keep:
                 folder = Path(self.project_dir) / f"trial_{trial_id}"
-                for name in ("checkpoint.npz", "state.npz", "progress.npz", "checkpoint.weights.h5"):
+                for name in _TRIAL_FILES:
                     (folder / name).unlink(missing_ok=True)
 
     def _keeps_states(self) -> bool:
