@@ -13,6 +13,19 @@ from processes import Server
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# More workers than this wait for one another's longest tests, and each of them loads Keras and a backend.
+_MOST_WORKERS = 4
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Whole folders are tested by a worker for each core; files and tests that are named, in this process."""
+    if not all(os.path.isdir(part) for part in config.args):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
 _INSTALLED = statistical.is_statsforecast_installed
 
 

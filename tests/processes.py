@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["COMMAND", "Process", "Server"]
@@ -98,7 +99,8 @@ class Process:
     def kill(self) -> None:
         """Kill it, at once and for good, unless it has ended; return when it is gone."""
         if self.poll() is None:
-            os.kill(self.number, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # ended at this moment
+                os.kill(self.number, signal.SIGKILL)
         self.wait()
 
     @property
@@ -116,9 +118,10 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._started: list[Process] = []
+        modules = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._server = subprocess.Popen(
             [sys.executable, "-c", _SERVER],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(modules)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

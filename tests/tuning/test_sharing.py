@@ -26,6 +26,8 @@ from lstune.tuning.work import Work
 from .conftest import TINY, make_series
 
 SPACE = {**TINY, "units": [3, 4, 5, 6, 7], "epochs": 18, "patience": 0}
+# Tests that run side by side must not meet on one server.
+STUDY = "shared" + os.environ.get("PYTEST_XDIST_WORKER", "")
 COMPARED = ["trial", "state", "validation_mae", "epochs_trained", "lookback", "transform", "units"]
 
 
@@ -41,21 +43,21 @@ def storage(request, tmp_path):
     import optuna
 
     yield url
-    store = open_storage(url, study="shared")
+    store = open_storage(url, study=STUDY)
     for number in store.blobs().numbers():
         store.blobs().drop(number)
     if store.read_spec() is not None:
-        optuna.delete_study(study_name="shared", storage=store.optuna_storage)
+        optuna.delete_study(study_name=STUDY, storage=store.optuna_storage)
     store.dispose()
 
 
 def tune(storage, out, **options):
-    options = {"trials": 12, "space": SPACE, "workers": 1, "seed": 2, "study": "shared", **options}
+    options = {"trials": 12, "space": SPACE, "workers": 1, "seed": 2, "study": STUDY, **options}
     return lstune.tune(make_series(), storage=storage, out=out, **options)
 
 
 def records(storage):
-    store = open_storage(storage, study="shared", shared=True)
+    store = open_storage(storage, study=STUDY, shared=True)
     trials = Study.load(store, resume=False).trials
     store.dispose()
     return trials
@@ -77,7 +79,7 @@ def test_two_processes_work_on_one_study(processes, storage, tmp_path):
     series_frame(make_series()).rename_axis("day").to_csv(tmp_path / "data.csv")
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
     args = ["tune", tmp_path / "data.csv", "--space", tmp_path / "space.json", "--baselines", "simple"]
-    args += ["--trials", 16, "--workers", 1, "--storage", storage, "--study", "shared", "--out"]
+    args += ["--trials", 16, "--workers", 1, "--storage", storage, "--study", STUDY, "--out"]
     folders = [tmp_path / "a", tmp_path / "b"]
     for process in [processes.start(*args, folder) for folder in folders]:
         assert process.wait(180) == 0, process.errors
@@ -160,7 +162,7 @@ def test_a_worker_that_would_do_otherwise_is_refused(tmp_path, changes, named):
             make_series(seed=5),
             storage=storage,
             out=tmp_path / "c",
-            study="shared",
+            study=STUDY,
             space=SPACE,
             seed=2,
             trials=4,
