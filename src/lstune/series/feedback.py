@@ -94,60 +94,78 @@ def recurse(
     `pipeline` has a horizon of 1; `forecast(windows)` gives (N, 1) in original units. As `feed_back` with
     blocks of one row, but of each row that is fed back only its own inputs are made anew.
     """
-    config = pipeline.config
-    needed, lookback, season = pipeline.rows_needed, config.lookback, config.season or 1
+    if pipeline.config.transform == "relative" or series.feature_names or not len(origins):
 
-    def one_step(rows: Series, at: I64) -> F64:
-        return forecast(pipeline.bind(rows).windows_at(at))
+        def one_step(rows: Series, at: I64) -> F64:
+            return forecast(pipeline.bind(rows).windows_at(at))
 
-    if config.transform == "relative" or series.feature_names or not len(origins):
-        return feed_back(
-            series, origins, steps, 1, needed, one_step
-        )  # which says what is wrong, if anything is
-    beyond = int(origins.max()) + steps - len(series)
-    longer = series if beyond <= 0 else append_rows(series, np.full(beyond, series.values[-1]))
-    # What depends on values fed back is written over step by step; the calendar is right as it is.
-    rows = origins[:, None] + np.arange(1 - lookback, steps)
-    inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
-    known = transform_values(config.transform, series.values, season)
-    back = max(season, 1) + 1
-    values = np.empty((len(origins), back + steps))  # the last one known stands at back - 1
-    values[:, :back] = series.values[np.maximum(origins[:, None] + np.arange(1 - back, 1), 0)]
-    fed = np.empty((len(origins), steps))  # the transformed values
-    least = _LEAST * float(series.values.min()) if series.values.min() > 0 else -np.inf
-    row = np.arange(len(origins))
+        # Which also says what is wrong, if anything is.
+        return feed_back(series, origins, steps, 1, pipeline.rows_needed, one_step)
+    rows = _Rows(pipeline, series, origins, steps)
     for step in range(steps):
-        base = target_base(
-            config.transform, values.ravel(), row * values.shape[1] + back - 1 + step, 1, season
-        )
-        part = WindowSet(
-            inputs=inputs.reshape(-1, inputs.shape[-1]),
-            starts=row * inputs.shape[1] + step,
-            lookback=lookback,
+        rows.add(step, forecast(rows.windows(step))[:, 0])
+    return rows.forecasts
+
+
+class _Rows:
+    """Inputs and values of `steps` rows after each origin (N,), written over as forecasts come in."""
+
+    def __init__(self, pipeline: Pipeline, series: Series, origins: I64, steps: int) -> None:
+        self.pipeline, self.config, self.origins, self.steps = pipeline, pipeline.config, origins, steps
+        self.season = self.config.season or 1
+        beyond = int(origins.max()) + steps - len(series)
+        longer = series if beyond <= 0 else append_rows(series, np.full(beyond, series.values[-1]))
+        # What depends on values fed back is written over step by step; the calendar is right as it is.
+        rows = origins[:, None] + np.arange(1 - self.config.lookback, steps)
+        self.inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
+        self.known = transform_values(self.config.transform, series.values, self.season)
+        self.back = max(self.season, 1) + 1
+        self.values = np.empty((len(origins), self.back + steps))  # the last one known stands at back - 1
+        past = np.maximum(origins[:, None] + np.arange(1 - self.back, 1), 0)
+        self.values[:, : self.back] = series.values[past]
+        self.fed = np.empty((len(origins), steps))  # the transformed values
+        positive = float(series.values.min()) > 0
+        self.least = _LEAST * float(series.values.min()) if positive else -np.inf
+
+    @property
+    def forecasts(self) -> F64:
+        """What was added so far, (N, steps)."""
+        return self.values[:, self.back :]
+
+    def windows(self, step: int) -> WindowSet:
+        """The windows (N,) that forecast the row `step` rows behind the first."""
+        row = np.arange(len(self.origins))
+        at = row * self.values.shape[1] + self.back - 1 + step
+        return WindowSet(
+            inputs=self.inputs.reshape(-1, self.inputs.shape[-1]),
+            starts=row * self.inputs.shape[1] + step,
+            lookback=self.config.lookback,
             targets=np.zeros((1, 1), np.float32),
             target_starts=np.zeros(len(row), np.int64),
             target_step=0,
-            origins=origins + step,
-            base=base,
+            origins=self.origins + step,
+            base=target_base(self.config.transform, self.values.ravel(), at, 1, self.season),
             actual=np.full((len(row), 1), np.nan),
         )
-        value = np.maximum(forecast(part)[:, 0], least)
-        values[:, back + step] = value
-        if step + 1 == steps:
-            break
-        latest = values[:, back + step - season : back + step + 1]
-        fed[:, step] = _transformed(config.transform, latest)
-        columns = [fed[:, step]]
+
+    def add(self, step: int, forecast: F64) -> None:
+        """Take the forecasts (N,) of that row as its values, and make its inputs."""
+        value = np.maximum(forecast, self.least)
+        self.values[:, self.back + step] = value
+        if step + 1 == self.steps:
+            return
+        config, latest = self.config, self.values[:, self.back + step - self.season : self.back + step + 1]
+        self.fed[:, step] = _transformed(config.transform, latest)
+        columns = [self.fed[:, step]]
         if config.level_input and config.transform != "level":
             columns.append(value)
         for lag in config.lags:
             place = step + 2 - lag  # rows after the origin
-            columns.append(fed[:, place - 1] if place >= 1 else known[origins + place])
+            columns.append(self.fed[:, place - 1] if place >= 1 else self.known[self.origins + place])
         count = len(columns)
-        scaler = Scaler(pipeline.input_scaler.center[:count], pipeline.input_scaler.scale[:count])
+        scaler = Scaler(self.pipeline.input_scaler.center[:count], self.pipeline.input_scaler.scale[:count])
         scaled = scaler.apply(np.stack(columns, axis=1))
-        inputs[:, lookback + step, :count] = clip_inputs(scaled, config)
-    return values[:, back:]
+        self.inputs[:, config.lookback + step, :count] = clip_inputs(scaled, config)
 
 
 def _transformed(name: str, latest: F64) -> F64:

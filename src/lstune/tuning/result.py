@@ -136,53 +136,19 @@ def build_result(
 
     The keys of schema 1 keep their meaning for good; later versions of lstune may add keys.
     """
-    states = Counter(trial.state for trial in trials)
-    first, last = series.timestamps[0], series.timestamps[-1]
-    verdict = scored.verdict
     return {
         "schema": RESULT_SCHEMA,
-        "series": {
-            "rows": len(series),
-            "freq": series.freq,
-            "target": series.target,
-            "start": _stamp(first),
-            "end": _stamp(last),
-            "season": series.season,
-            "fingerprint": series.fingerprint,
-        },
+        "series": _series(series),
         "method": options.method,
         "seed": options.seed,
         "horizon": options.horizon,
-        "trials": {
-            "complete": states[TrialState.COMPLETE],
-            "pruned": states[TrialState.PRUNED] + states[TrialState.PAUSED],
-            "failed": states[TrialState.DIVERGED] + states[TrialState.FAILED],
-        },
+        "trials": _counts(trials),
         "seconds": dict(seconds),
         "best": dict(best),
         "validation": _errors(mixture.forecasts, mixture.actual),
-        "test": {
-            "rows": len(scored.origins),
-            **_errors(scored.forecasts, scored.actual),
-            "mase": measure("mase", scored.actual, scored.forecasts, scale=scored.scale),
-            "smape": measure("smape", scored.actual, scored.forecasts),
-            "directional_accuracy": measure(
-                "directional_accuracy",
-                scored.actual,
-                scored.forecasts,
-                previous=series.values[scored.origins][:, None],
-            ),
-            "coverage": scored.coverage,
-            "pinball": scored.pinball,
-        },
+        "test": _test(scored, series),
         "baselines": {name: _errors(f, scored.actual) for name, f in scored.baselines.items()},
-        "verdict": {
-            "baseline": verdict.baseline,
-            "skill": verdict.skill,
-            "p_value": verdict.p_value,
-            "interval": list(verdict.interval),
-            "text": verdict.text,
-        },
+        "verdict": _verdict(scored.verdict),
         "steps": _steps(scored, mixture),
         "best_trial": _best_trial(trials),
         "optimism": _optimism(trials, mixture),
@@ -194,6 +160,52 @@ def build_result(
             "baselines": forecaster.baselines,
             "reason": None if forecaster.members else mixture.reason,
         },
+    }
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {
+        "rows": len(series),
+        "freq": series.freq,
+        "target": series.target,
+        "start": _stamp(series.timestamps[0]),
+        "end": _stamp(series.timestamps[-1]),
+        "season": series.season,
+        "fingerprint": series.fingerprint,
+    }
+
+
+def _counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
+    states = Counter(trial.state for trial in trials)
+    return {
+        "complete": states[TrialState.COMPLETE],
+        "pruned": states[TrialState.PRUNED] + states[TrialState.PAUSED],
+        "failed": states[TrialState.DIVERGED] + states[TrialState.FAILED],
+    }
+
+
+def _test(scored: Scored, series: Series) -> dict[str, Any]:
+    """Every measure of the forecasts of the test tail."""
+    actual, forecasts = scored.actual, scored.forecasts
+    previous = series.values[scored.origins][:, None]
+    return {
+        "rows": len(scored.origins),
+        **_errors(forecasts, actual),
+        "mase": measure("mase", actual, forecasts, scale=scored.scale),
+        "smape": measure("smape", actual, forecasts),
+        "directional_accuracy": measure("directional_accuracy", actual, forecasts, previous=previous),
+        "coverage": scored.coverage,
+        "pinball": scored.pinball,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "baseline": verdict.baseline,
+        "skill": verdict.skill,
+        "p_value": verdict.p_value,
+        "interval": list(verdict.interval),
+        "text": verdict.text,
     }
 
 
