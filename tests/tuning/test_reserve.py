@@ -66,7 +66,9 @@ def test_the_mixture_is_no_larger_than_the_test_has_time_for():
 
 def test_a_trial_whose_forecasts_do_not_fit_is_known():
     trial = record(0, 1.0)
-    assert [make(60.0, slow).fits(trial, left) for left in (5.0, 6.0, float("inf"))] == [False, True, True]
+    assert [make(60.0, slow).fits(trial, left) for left in (3.9, 4.1, float("inf"))] == [False, True, True]
+    # Late as it is, a quick one is better than none.
+    assert make(60.0).fits(trial, -1.0)
 
 
 # ---- what a forecast costs, on a clock that moves when it is looked at --------------------------------

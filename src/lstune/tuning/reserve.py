@@ -37,6 +37,8 @@ class Reserve:
     # The part of what is left after the search that may go into finalists, and into forecasts of the test.
     FINALISTS = 0.4
     TEST = 0.3
+    # Seconds beyond the budget that a network is worth, when there would be none without them.
+    GRACE = 1.5
 
     def __init__(
         self,
@@ -90,8 +92,9 @@ class Reserve:
         return self._at_once([self.passes(trial, origins) for trial in members])
 
     def fits(self, trial: TrialRecord, left: float) -> bool:
-        """Whether forecasts of the validation rows and of the test can be had in the `left` seconds."""
-        return self.passes(trial, self.validated + self.tested) <= left - self.FIXED
+        """Whether forecasts of the validation rows and the test can be had in the `left` seconds, nearly."""
+        needed = self.passes(trial, self.validated + self.tested)
+        return needed <= max(0.0, left - self.FIXED) + self.GRACE
 
     def most_members(self, candidates: Sequence[TrialRecord], left: float) -> int:
         """How many of the candidates may be mixed, so that the test fits into the `left` seconds."""
