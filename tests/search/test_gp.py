@@ -7,6 +7,7 @@ from lstune.search.records import TrialRecord, TrialState
 from lstune.search.samplers._fidelity import full_values, rung_points
 from lstune.search.samplers.gp import model as gp
 from lstune.search.samplers.gp.acquisition import best_rows, log_expected_improvement, log_h
+from lstune.search.samplers.gp.descent import minimise_in_box
 from lstune.search.samplers.gp.sampler import _checkpoint, _subset, flatten_tail
 from lstune.search.space import Float, Space, canonical_key, sample_setting
 from lstune.search.testing import mixed_space
@@ -45,9 +46,11 @@ def test_encoding_snap_and_decode_agree_with_settings(rng):
 
 def test_the_kernel_is_positive_definite_and_its_slope_right(data):
     rows, _, categorical = data
-    squared = gp.squared_distance(rows, rows, np.full(5, 2.0), categorical)
-    deltas = gp.squared_deltas(rows, rows, categorical)
-    np.testing.assert_allclose(squared, np.tensordot(np.full(5, 2.0), deltas, axes=1), atol=1e-12)
+    squared = gp.Distances(rows, np.full(5, 2.0), categorical)(rows)
+    deltas = gp.pair_deltas(rows, categorical)
+    above = np.triu_indices(len(rows), 1)
+    np.testing.assert_allclose(squared[above], np.full(5, 2.0) @ deltas, atol=1e-12)
+    np.testing.assert_allclose(squared, squared.T, atol=1e-12)
     kernel = gp.matern(squared)
     assert np.linalg.eigvalsh(kernel).min() > 0
     at = np.linspace(0.01, 5, 50)
@@ -59,12 +62,11 @@ def test_the_kernel_is_positive_definite_and_its_slope_right(data):
 
 def test_the_gradient_of_the_fit_is_the_derivative(data, rng):
     rows, values, categorical = data
-    deltas = gp.squared_deltas(rows, rows, categorical)
+    likelihood = gp.Likelihood(gp.pair_deltas(rows, categorical), values)
     theta = gp.default_theta(5) + 0.3 * rng.standard_normal(7)
-    _, gradient = gp.negative_log_posterior(theta, deltas, values)
+    _, gradient = likelihood(theta)
     for k, unit in enumerate(np.eye(7)):
-        up = gp.negative_log_posterior(theta + 1e-5 * unit, deltas, values)[0]
-        down = gp.negative_log_posterior(theta - 1e-5 * unit, deltas, values)[0]
+        up, down = likelihood(theta + 1e-5 * unit)[0], likelihood(theta - 1e-5 * unit)[0]
         assert gradient[k] == pytest.approx((up - down) / 2e-5, abs=1e-5)
 
 
@@ -83,23 +85,38 @@ def test_the_posterior_is_the_plain_formula(data, rng):
     posterior = gp.Posterior(hyper, rows, values, categorical)
     queries = rng.random((6, 5))
     queries[:, 2] = rng.integers(0, 3, 6)
-    k = 1.3 * gp.matern(gp.squared_distance(rows, rows, hyper.weights, categorical)) + 0.01 * np.eye(40)
-    cross = 1.3 * gp.matern(gp.squared_distance(queries, rows, hyper.weights, categorical))
+
+    def kernel(queries):  # by the definition, a pair and a column at a time
+        gap = queries[:, None, :] - rows[None, :, :]
+        gap[:, :, categorical] = gap[:, :, categorical] != 0
+        return 1.3 * gp.matern((gap**2 * hyper.weights).sum(axis=2))
+
+    k, cross = kernel(rows) + 0.01 * np.eye(40), kernel(queries)
     mean, variance = posterior.predict(queries)
     np.testing.assert_allclose(mean, cross @ np.linalg.solve(k, values), atol=1e-6)
     np.testing.assert_allclose(
         variance, 1.3 - np.sum(cross * np.linalg.solve(k, cross.T).T, axis=1), atol=1e-6
     )
-    for row in queries:
-        mean, variance, mean_slope, variance_slope = posterior.predict_with_gradient(row)
-        for d in (0, 1, 3, 4):
-            step = np.eye(5)[d] * 1e-5
-            (up, up_var), (down, down_var) = (
-                posterior.predict((row + step)[None]),
-                posterior.predict((row - step)[None]),
-            )
-            assert mean_slope[d] == pytest.approx((up[0] - down[0]) / 2e-5, abs=1e-5)
-            assert variance_slope[d] == pytest.approx((up_var[0] - down_var[0]) / 2e-5, abs=1e-5)
+    again, again_variance, mean_slope, variance_slope = posterior.predict_with_gradient(queries)
+    np.testing.assert_allclose(again, mean, atol=1e-9)
+    np.testing.assert_allclose(again_variance, variance, atol=1e-9)
+    for d in range(5):
+        step = np.zeros(5) if d == 2 else np.eye(5)[d] * 1e-5
+        up, down = posterior.predict(queries + step), posterior.predict(queries - step)
+        np.testing.assert_allclose(mean_slope[:, d], (up[0] - down[0]) / 2e-5, atol=1e-5)
+        np.testing.assert_allclose(variance_slope[:, d], (up[1] - down[1]) / 2e-5, atol=1e-5)
+
+
+def test_a_category_unseen_so_far_differs_from_all_others(data):
+    rows, _, categorical = data
+    hyper = gp.Hyper(np.array([3.0, 2.0, 1.0, 0.1, 0.1]), 1.3, 0.01)
+    known = rows[rows[:, 2] < 2]
+    query = rows[:1].copy()
+    query[:, 2] = 7
+    squared = gp.Distances(known, hyper.weights, categorical)(query)
+    numeric = ~categorical
+    plain = ((query - known)[:, numeric] ** 2) @ hyper.weights[numeric] + 1.0
+    np.testing.assert_allclose(squared[0], plain, atol=1e-12)
 
 
 def test_pending_rows_keep_the_mean_and_shrink_the_variance(data, rng):
@@ -155,6 +172,47 @@ def test_the_acquisition_is_maximised_as_by_a_fine_grid(rng):
     grid = np.array([[a, b] for a in axis for b in axis])
     top = log_expected_improvement(*posterior.predict(grid), best).max()
     assert log_expected_improvement(*posterior.predict(found), best)[0] > top - 0.01
+
+
+def test_descent_finds_the_minima_of_box_problems(rng):
+    """Rosenbrock's valley, inside the box and with the minimum outside it, from several starts at once."""
+    calls = []
+
+    def valley(points, which):
+        calls.append(len(points))
+        x, y = points.T
+        value = (1 - x) ** 2 + 100 * (y - x * x) ** 2
+        gradient = np.stack([-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)], axis=1)
+        return value + which, gradient  # a start's own number shows that the right one is passed
+
+    starts = rng.uniform(-1, 2, (6, 2))
+    low, high = np.array([-2.0, -2.0]), np.array([2.0, 2.0])
+    found, value = minimise_in_box(valley, starts, low, high, reach=1.0, rounds=200, tolerance=1e-14)
+    np.testing.assert_allclose(found, 1.0, atol=1e-5)
+    np.testing.assert_allclose(value - np.arange(6), 0.0, atol=1e-9)
+    assert len(calls) < 120  # that is, it learns the curvature
+    high = np.array([0.5, 2.0])
+    found, _ = minimise_in_box(valley, starts, low, high, reach=1.0, rounds=200, tolerance=1e-14)
+    np.testing.assert_allclose(found, [[0.5, 0.25]] * 6, atol=1e-5)
+
+
+def test_descent_never_ends_above_its_start_and_keeps_to_its_rounds(rng):
+    calls = []
+
+    def rough(points, which):
+        calls.append(which)
+        value = np.abs(points - 0.3).sum(axis=1) + 0.2 * np.sin(60 * points).sum(axis=1)
+        return value, np.sign(points - 0.3) + 12 * np.cos(60 * points)
+
+    starts = rng.random((5, 3))
+    before = rough(starts, np.arange(5))[0]
+    calls.clear()
+    low, high = np.where(starts < 0.5, 0.0, starts), 1.0  # bounds may differ between starts
+    found, value = minimise_in_box(rough, starts, low, high, reach=0.2, rounds=7, tolerance=0.0)
+    assert len(calls) <= 8
+    assert (value <= before).all()
+    assert (found >= low).all()
+    np.testing.assert_allclose(rough(found, np.arange(5))[0], value)
 
 
 def test_flatten_tail_keeps_the_order_and_calms_outliers(rng):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lstune.search.params import Choice, Float, Int, Parameter
+from lstune.search.params import Choice, Int, Parameter
 from lstune.search.space import Space, setting_from_unit
 
 __all__ = ["Encoding"]
@@ -27,7 +27,17 @@ class Encoding:
         self.names = space.searched
         self.column = {name: d for d, name in enumerate(self.names)}
         self.categories = np.array([_categories(space[name]) for name in self.names], dtype=np.int64)
-        self.continuous = np.array([space[name].size is None for name in self.names], dtype=bool)
+        sizes = [space[name].size for name in self.names]
+        self.continuous = np.array([size is None for size in sizes], dtype=bool)
+        self.sizes = np.array([size or 0 for size in sizes], dtype=np.int64)  # 0: not countable
+        logs = [isinstance(p, Int) and p.log for p in map(space.__getitem__, self.names)]
+        self._logs = np.flatnonzero(logs)
+        self._choices = np.flatnonzero(self.categories)
+        binned = (self.sizes > 0) & (self.categories == 0)
+        binned[self._logs] = False
+        self._binned = np.flatnonzero(binned)
+        self._inactive = np.where(self.categories > 0, self.categories, 0.5)
+        self._conditional = any(param.when for param in space.values())
 
     def encode(self, setting: Mapping[str, Any]) -> np.ndarray:
         """One row, (D,)."""
@@ -46,19 +56,35 @@ class Encoding:
 
     def snap(self, points: np.ndarray) -> np.ndarray:
         """Rows of the settings at `points` (M, D) of the unit cube; the same as encoding each setting."""
-        rows = np.empty_like(points)
-        for d, name in enumerate(self.names):
-            rows[:, d] = _snap_column(self.space[name], int(self.categories[d]), points[:, d])
+        rows = points.copy()
+        if len(self._choices):
+            sizes = self.categories[self._choices]
+            rows[:, self._choices] = np.minimum(np.floor(rows[:, self._choices] * sizes), sizes - 1)
+        if len(self._binned):
+            sizes = self.sizes[self._binned]
+            places = np.minimum(np.floor(rows[:, self._binned] * sizes), sizes - 1)
+            rows[:, self._binned] = (places + 0.5) / sizes
+        for d in self._logs:
+            rows[:, d] = _snap_log(self.space[self.names[d]], rows[:, d])
+        if self._conditional:
+            active = self._active(rows)
+            rows = np.where(active, rows, self._inactive)
+        return rows
+
+    def active(self, rows: np.ndarray) -> np.ndarray:
+        """Which parameters the settings of `rows` (M, D) have, (M, D)."""
+        return self._active(rows) if self._conditional else np.ones(rows.shape, dtype=bool)
+
+    def _active(self, rows: np.ndarray) -> np.ndarray:
         active: dict[str, np.ndarray | bool] = {}
         for name in self.space.order:
             active[name] = True
             for parent, allowed in (self.space[name].when or {}).items():
                 active[name] = active[name] & active[parent] & self._holds(parent, allowed, rows)
+        out = np.empty(rows.shape, dtype=bool)
         for d, name in enumerate(self.names):
-            if active[name] is not True:
-                k = self.categories[d]
-                rows[:, d] = np.where(active[name], rows[:, d], k if k else 0.5)
-        return rows
+            out[:, d] = active[name]
+        return out
 
     def decode(self, row: np.ndarray) -> dict[str, Any]:
         """The setting of a row (of `encode` or `snap`)."""
@@ -73,8 +99,8 @@ class Encoding:
     def to_points(self, rows: np.ndarray) -> np.ndarray:
         """Places in the unit cube from which `snap` makes `rows` again."""
         points = rows.copy()
-        for d in np.flatnonzero(self.categories):
-            points[:, d] = np.minimum((rows[:, d] + 0.5) / self.categories[d], 1.0)
+        sizes = self.categories[self._choices]
+        points[:, self._choices] = np.minimum((rows[:, self._choices] + 0.5) / sizes, 1.0)
         return points
 
     def _holds(self, parent: str, allowed: tuple[Any, ...], rows: np.ndarray) -> np.ndarray | bool:
@@ -94,15 +120,8 @@ def _categories(param: Parameter) -> int:
     return param.size if isinstance(param, Choice) and not param.ordered else 0
 
 
-def _snap_column(param: Parameter, categories: int, u: np.ndarray) -> np.ndarray:
-    size = param.size
-    if size is None:
-        return u
-    if categories:
-        return np.minimum(np.floor(u * categories), categories - 1)
-    if isinstance(param, Int) and param.log:
-        lo, hi = np.log(param.low - 0.5), np.log(param.high + 0.5)
-        value = np.clip(np.round(np.exp(lo + u * (hi - lo))), param.low, param.high)
-        return (np.log(value) - lo) / (hi - lo)
-    assert isinstance(param, (Int, Float, Choice))
-    return (np.minimum(np.floor(u * size), size - 1) + 0.5) / size
+def _snap_log(param: Parameter, u: np.ndarray) -> np.ndarray:
+    assert isinstance(param, Int)
+    lo, hi = np.log(param.low - 0.5), np.log(param.high + 0.5)
+    value = np.clip(np.round(np.exp(lo + u * (hi - lo))), param.low, param.high)
+    return (np.log(value) - lo) / (hi - lo)

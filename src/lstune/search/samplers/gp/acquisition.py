@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import erfcx, log_ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 from lstune.search.encoding import Encoding
+from lstune.search.samplers.gp.descent import minimise_in_box
 from lstune.search.samplers.gp.model import Posterior
 
 __all__ = ["best_rows", "log_expected_improvement", "log_h"]
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
-_LOG_SQRT_HALF_PI = 0.5 * math.log(0.5 * math.pi)
+_SQRT_HALF_PI = math.sqrt(0.5 * math.pi)
+_SQRT_HALF = math.sqrt(0.5)
 
 
 def log_h(z: np.ndarray) -> np.ndarray:
@@ -25,16 +27,19 @@ def log_h(z: np.ndarray) -> np.ndarray:
     """
     z = np.asarray(z, dtype=float)
     out = np.empty_like(z)
-    near = z > -1.0
-    zn = z[near]
-    out[near] = np.log(np.exp(-0.5 * zn * zn - _LOG_SQRT_2PI) + zn * np.exp(log_ndtr(zn)))
-    far = ~near
-    zf = z[far]
-    # log(1 - t) with t = |z| erfcx(-z / sqrt 2) sqrt(pi / 2); t -> 1 - 1/z**2 as z -> -inf
-    t = np.exp(np.log(-zf * erfcx(-zf / math.sqrt(2.0))) + _LOG_SQRT_HALF_PI)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tail = np.where(zf > -1e4, np.log1p(-np.minimum(t, 1.0)), -2.0 * np.log(-zf))
-    out[far] = -0.5 * zf * zf - _LOG_SQRT_2PI + tail
+    far = z <= -1.0
+    if not far.all():
+        near = ~far
+        zn = z[near]
+        out[near] = np.log(np.exp(-0.5 * zn * zn - _LOG_SQRT_2PI) + zn * ndtr(zn))
+    if far.any():
+        zf = z[far]
+        # log(1 - t) with t = |z| erfcx(-z / sqrt 2) sqrt(pi / 2); t -> 1 - 1/z**2 as z -> -inf
+        t = _SQRT_HALF_PI * -zf * erfcx(-zf * _SQRT_HALF)
+        # Below -1e4 the difference from 1 drowns in rounding: its limit then.
+        short = np.log1p(-np.minimum(t, 1.0 - 1e-16))
+        tail = np.where(zf > -1e4, short, -2.0 * np.log(-zf))
+        out[far] = -0.5 * zf * zf - _LOG_SQRT_2PI + tail
     return out
 
 
@@ -52,8 +57,8 @@ def best_rows(
     rng: np.random.Generator,
     *,
     fidelity: bool,
-    candidates: int = 512,
-    polish: int = 2,
+    candidates: int = 256,
+    polish: int = 3,
 ) -> np.ndarray:
     """Rows (k, D) of settings by falling log EI: random candidates, then local search, then gradient steps.
 
@@ -72,22 +77,20 @@ def best_rows(
     points = rng.random((candidates, dims))
     if len(elite):
         around = np.repeat(encoding.to_points(elite), 16, axis=0)
-        points = np.vstack([points, _perturb(around, 0.1, encoding, rng)])
+        points = np.concatenate([points, _perturb(around, 0.1, encoding, rng)])
     rows = encoding.snap(points)
     scores = score(rows)
-    for width in (0.1, 0.03, 0.01):
+    for width in (0.1, 0.02):
         top = np.argsort(-scores, kind="stable")[:8]
-        near = encoding.snap(
-            _perturb(np.repeat(encoding.to_points(rows[top]), 16, axis=0), width, encoding, rng)
-        )
-        rows, scores = np.vstack([rows[top], near]), np.concatenate([scores[top], score(near)])
-    top = np.argsort(-scores, kind="stable")
-    rows, scores = rows[top], scores[top]
-    numeric = encoding.categories == 0
-    if numeric.any() and polish:
-        climbed = [_climb(row, posterior, best, numeric, fidelity) for row in rows[:polish]]
-        extra = encoding.snap(encoding.to_points(np.array(climbed)))
-        rows, scores = np.vstack([extra, rows]), np.concatenate([score(extra), scores])
+        around = np.repeat(encoding.to_points(rows[top]), 16, axis=0)
+        near = encoding.snap(_perturb(around, width, encoding, rng))
+        rows, scores = np.concatenate([rows[top], near]), np.concatenate([scores[top], score(near)])
+    order = np.argsort(-scores, kind="stable")
+    rows, scores = rows[order], scores[order]
+    if polish and not encoding.categories.all():
+        climbed = _climb(rows[:polish], posterior, encoding, best, extend)
+        extra = encoding.snap(encoding.to_points(climbed))
+        rows, scores = np.concatenate([extra, rows]), np.concatenate([score(extra), scores])
         rows = rows[np.argsort(-scores, kind="stable")]
     return rows
 
@@ -97,46 +100,49 @@ def _perturb(points: np.ndarray, width: float, encoding: Encoding, rng: np.rando
     count, dims = points.shape
     moved = rng.random((count, dims)) < max(0.3, 1.0 / dims)
     moved[np.arange(count), rng.integers(dims, size=count)] = True
-    step = points + width * rng.standard_normal((count, dims))
-    step = np.abs(step)
+    step = np.abs(points + width * rng.standard_normal((count, dims)))
     step = np.where(step > 1.0, 2.0 - step, step)  # reflected at the borders, which would else collect points
-    # A discrete coordinate must be able to leave its bin however small the step: half of its moves are
-    # neighbours.
-    for d, name in enumerate(encoding.names):
-        size = encoding.space[name].size
-        if encoding.categories[d]:
-            step[:, d] = rng.random(count)
-        elif size is not None and width * size < 1.0:
-            step[:, d] = points[:, d] + rng.choice([-1.0, 1.0], size=count) / size
+    draw = rng.random((count, dims))
+    # A discrete coordinate must be able to leave its bin however small the step: it moves to a neighbour.
+    sizes = encoding.sizes
+    coarse = (sizes > 0) & (width * sizes < 1.0)
+    step = np.where(coarse, points + np.where(draw < 0.5, -1.0, 1.0) / np.maximum(sizes, 1), step)
+    step = np.where(encoding.categories > 0, draw, step)
     return np.clip(np.where(moved, step, points), 0.0, 1.0)
 
 
 def _climb(
-    row: np.ndarray, posterior: Posterior, best: float, numeric: np.ndarray, fidelity: bool
+    rows: np.ndarray,
+    posterior: Posterior,
+    encoding: Encoding,
+    best: float,
+    extend: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Gradient ascent of log EI over the numeric columns, within the unit cube; inactive columns stay."""
-    full = np.append(row, 1.0) if fidelity else row.copy()
-    free = np.flatnonzero(numeric)
+    """Gradient ascent of log EI from every row, over its active numeric columns, within the unit cube."""
+    free = np.flatnonzero(encoding.categories == 0)
+    full = extend(rows)
+    # In units of the lengthscales one step length suits all columns.
+    root = np.sqrt(posterior.hyper.weights[free])
 
-    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-        full[free] = x
-        mean, variance, mean_slope, variance_slope = posterior.predict_with_gradient(full)
-        deviation = math.sqrt(variance)
+    def loss(x: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at = full[which]
+        at[:, free] = x / root
+        mean, variance, mean_slope, variance_slope = posterior.predict_with_gradient(at)
+        deviation = np.sqrt(variance)
         z = (best - mean) / deviation
-        log_hz = float(log_h(np.array([z]))[0])
-        ratio = math.exp(min(float(log_ndtr(z)) - log_hz, 700.0))  # d log h / dz = Phi / h
-        deviation_slope = variance_slope[free] / (2.0 * deviation)
-        z_slope = (-mean_slope[free] - z * deviation_slope) / deviation
-        return -(log_hz + math.log(deviation)), -(ratio * z_slope + deviation_slope / deviation)
+        log_hz = log_h(z)
+        ratio = np.exp(np.minimum(log_ndtr(z) - log_hz, 700.0))  # d log h / dz = Phi / h
+        # d z = (-d mean - z d deviation) / deviation, d deviation = d variance / (2 deviation)
+        of_variance = (1.0 - ratio * z) / (2.0 * variance)
+        gradient = (ratio / deviation)[:, None] * mean_slope - of_variance[:, None] * variance_slope
+        return -(log_hz + np.log(deviation)), gradient[:, free] / root
 
-    result = minimize(
-        loss,
-        row[free],
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * len(free),
-        options={"maxiter": 15, "maxfun": 20},
+    start = rows[:, free]
+    active = encoding.active(rows)[:, free]
+    low, high = np.where(active, 0.0, start), np.where(active, 1.0, start)
+    climbed, _ = minimise_in_box(
+        loss, start * root, low * root, high * root, reach=0.5, rounds=5, tolerance=3e-3
     )
-    out = row.copy()
-    out[free] = result.x
+    out = rows.copy()
+    out[:, free] = np.clip(climbed / root, low, high)  # rounding
     return out

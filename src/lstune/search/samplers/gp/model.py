@@ -12,15 +12,29 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
-from scipy.optimize import minimize
+from scipy.linalg import blas, lapack
 
-__all__ = ["Hyper", "Posterior", "fit", "matern", "matern_with_slope", "squared_deltas"]
+from lstune.search.samplers.gp.descent import minimise_in_box
+
+__all__ = [
+    "Distances",
+    "Hyper",
+    "Likelihood",
+    "Posterior",
+    "fit",
+    "matern",
+    "matern_with_slope",
+    "pair_deltas",
+]
 
 # Bounds of theta = (log w_1..D, log scale, log noise): lengthscales 0.02 to 100, noise variance 1e-6 to 1.
 _LOG_W = (-2 * math.log(100.0), -2 * math.log(0.02))
 _LOG_SCALE = (-4.0, 4.0)
 _LOG_NOISE = (math.log(1e-6), 0.0)
+# Numbers in one array of a prediction: 128 KiB, of which a few fit in every processor's second cache.
+_CACHED = 16384
+# A step that gains less than this many nats of log posterior density ends a fit.
+_GOOD_ENOUGH = 3e-3
 
 
 @dataclass(frozen=True)
@@ -42,33 +56,53 @@ class Hyper:
         return cls(np.exp(theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1]))
 
 
-def squared_deltas(a: np.ndarray, b: np.ndarray, categorical: np.ndarray) -> np.ndarray:
-    """delta_d for all pairs, (D, len(a), len(b)); `categorical` (D,) is true for categories."""
-    out = a.T[:, :, None] - b.T[:, None, :]
+def pair_deltas(rows: np.ndarray, categorical: np.ndarray) -> np.ndarray:
+    """delta_d for all pairs of rows i < j, (D, n (n - 1) / 2); `categorical` (D,) is true for categories."""
+    above = np.triu_indices(len(rows), 1)
+    columns = np.ascontiguousarray(rows.T)
+    out = columns[:, above[0]] - columns[:, above[1]]
     np.multiply(out, out, out=out)
     if categorical.any():
         out[categorical] = out[categorical] > 0.25
     return out
 
 
-def squared_distance(
-    a: np.ndarray, b: np.ndarray, weights: np.ndarray, categorical: np.ndarray
-) -> np.ndarray:
-    """Weighted squared distances, (len(a), len(b)), through one matrix product; categories one-hot."""
-    x, y = (
-        [a[:, ~categorical] * np.sqrt(weights[~categorical])],
-        [b[:, ~categorical] * np.sqrt(weights[~categorical])],
-    )
-    for d in np.flatnonzero(categorical):
-        codes = np.arange(max(a[:, d].max(initial=0.0), b[:, d].max(initial=0.0)) + 1.0)
-        height = math.sqrt(0.5 * weights[d])  # two one-hot rows that differ are sqrt 2 apart
-        x.append(height * (a[:, d][:, None] == codes))
-        y.append(height * (b[:, d][:, None] == codes))
-    left, right = np.hstack(x), np.hstack(y)
-    out = (-2.0 * left) @ right.T
-    out += np.einsum("ij,ij->i", left, left)[:, None]
-    out += np.einsum("ij,ij->i", right, right)[None, :]
-    return np.maximum(out, 0.0, out=out)
+class Distances:
+    """Weighted squared distances of any rows from fixed `rows` (n, D), through one matrix product.
+
+    With |a - b|**2 = |a|**2 + |b|**2 - 2 a b, and w (1 - [a = b]) for a category, whose values are one-hot;
+    one that `rows` lack matches none of them.
+    """
+
+    def __init__(self, rows: np.ndarray, weights: np.ndarray, categorical: np.ndarray) -> None:
+        self._numeric = ~categorical
+        self._root = np.sqrt(weights[self._numeric])
+        self._categories = np.flatnonzero(categorical)
+        self._weights = weights[self._categories]
+        codes = [np.arange(rows[:, d].max(initial=0.0) + 1.0) for d in self._categories]
+        self._levels = np.concatenate(codes) if codes else np.empty(0)
+        self._sizes = [len(c) for c in codes]
+        self._apart = float(self._weights.sum())
+        self._height = np.repeat(self._weights, self._sizes)
+        near = rows[:, self._numeric] * self._root
+        square = np.einsum("ij,ij->i", near, near)
+        ones = np.ones(len(rows))
+        self._right = np.vstack([near.T, self._one_hot(rows).T, ones, square])
+
+    def _one_hot(self, rows: np.ndarray) -> np.ndarray:
+        return np.repeat(rows[:, self._categories], self._sizes, axis=1) == self._levels
+
+    def __call__(self, queries: np.ndarray) -> np.ndarray:
+        """Distances of queries (m, D), (m, n)."""
+        near = queries[:, self._numeric] * self._root
+        split = near.shape[1]
+        left = np.empty((len(queries), len(self._right)))
+        np.multiply(near, -2.0, out=left[:, :split])
+        left[:, split:-2] = self._one_hot(queries) * -self._height
+        left[:, -2] = np.einsum("ij,ij->i", near, near) + self._apart
+        left[:, -1] = 1.0
+        out = left @ self._right
+        return np.maximum(out, 0.0, out=out)
 
 
 def matern(squared: np.ndarray) -> np.ndarray:
@@ -85,8 +119,10 @@ def matern_with_slope(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same, and its derivative by the squared distance, -5/6 (1 + s) exp(-s)."""
     s = np.sqrt(5.0 * squared)
     decay = np.exp(-s)
-    slope = (-5.0 / 6.0) * (1.0 + s) * decay
-    s += 1.0 + (5.0 / 3.0) * squared
+    s += 1.0
+    slope = (-5.0 / 6.0) * s
+    slope *= decay
+    s += (5.0 / 3.0) * squared
     s *= decay
     return s, slope
 
@@ -123,29 +159,45 @@ def default_theta(dims: int) -> np.ndarray:
     return theta
 
 
-def negative_log_posterior(
-    theta: np.ndarray, deltas: np.ndarray, values: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Minus the log of marginal likelihood times prior, and its gradient (Rasmussen & Williams, eq. 5.9)."""
-    n = len(values)
-    weights, scale, noise = np.exp(theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
-    kernel, slope = matern_with_slope(np.tensordot(weights, deltas, axes=1))
-    covariance = scale * kernel
-    covariance[np.diag_indices(n)] += noise + 1e-9
-    factor, info = lapack.dpotrf(covariance, lower=1, clean=1)
-    if info != 0:
-        return 1e25, np.zeros_like(theta)
-    alpha = cho_solve((factor, True), values, check_finite=False)
-    inverse, _ = lapack.dpotri(factor, lower=1)
-    # dL/dK = (K^-1 - alpha alpha^T) / 2; dpotri fills the lower triangle only.
-    inner = np.tril(inverse) + np.tril(inverse, -1).T - np.outer(alpha, alpha)
-    gradient = np.empty_like(theta)
-    gradient[:-2] = (0.5 * scale) * weights * (deltas.reshape(len(weights), -1) @ (inner * slope).ravel())
-    gradient[-2] = 0.5 * scale * float(np.vdot(inner, kernel))
-    gradient[-1] = 0.5 * noise * float(np.trace(inner))
-    value = 0.5 * float(values @ alpha) + float(np.log(np.diag(factor)).sum())
-    prior, prior_gradient = _prior(theta)
-    return value + prior, gradient + prior_gradient
+class Likelihood:
+    """Minus the log of marginal likelihood times prior, for values (n,) and `pair_deltas` of their rows."""
+
+    def __init__(self, deltas: np.ndarray, values: np.ndarray) -> None:
+        self._deltas = deltas
+        self._values = values
+        self._above = np.triu_indices(len(values), 1)
+        self._flat = self._above[0] * len(values) + self._above[1]
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """At theta (D + 2,), with its gradient (Rasmussen & Williams, eq. 5.9).
+
+        The covariance is symmetric: only its pairs are computed. In Fortran's order, LAPACK's, the upper
+        triangle of rows is the lower one.
+        """
+        n = len(self._values)
+        weights, scale, noise = np.exp(theta[:-2]), math.exp(theta[-2]), math.exp(theta[-1])
+        kernel, slope = matern_with_slope(weights @ self._deltas)
+        covariance = np.zeros((n, n))
+        covariance.ravel()[self._flat] = scale * kernel
+        covariance.ravel()[:: n + 1] = scale + noise + 1e-9
+        factor, info = lapack.dpotrf(covariance.T, lower=1, clean=0, overwrite_a=1)
+        if info != 0:
+            return 1e25, np.zeros_like(theta)
+        value = float(np.log(factor.diagonal()).sum())
+        alpha, _ = lapack.dpotrs(factor, self._values, lower=1)
+        value += 0.5 * float(self._values @ alpha)
+        inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
+        # dL/dK = (K^-1 - alpha alpha^T) / 2, once for each pair and half for the diagonal.
+        inner = inverse.T.ravel()[self._flat]
+        inner -= alpha[self._above[0]] * alpha[self._above[1]]
+        trace = float(inverse.diagonal().sum() - alpha @ alpha)
+        gradient = np.empty_like(theta)
+        gradient[-2] = scale * (float(inner @ kernel) + 0.5 * trace)
+        gradient[-1] = 0.5 * noise * trace
+        inner *= slope
+        gradient[:-2] = scale * weights * (self._deltas @ inner)
+        prior, prior_gradient = _prior(theta)
+        return value + prior, gradient + prior_gradient
 
 
 def fit(
@@ -153,30 +205,32 @@ def fit(
     values: np.ndarray,
     categorical: np.ndarray,
     start: np.ndarray | None = None,
-    max_iterations: int = 30,
+    rounds: int = 12,
 ) -> Hyper:
     """Hyperparameters of maximal posterior density for rows (n, D) and standardised values (n,).
 
-    L-BFGS from `start` (an earlier fit's theta) or from the default, whichever is better to begin with.
+    BFGS from `start` (an earlier fit's theta) or from the default, whichever is better to begin with; at
+    most `rounds` evaluations, for the next fit goes on where this one ends.
     """
-    deltas = squared_deltas(rows, rows, categorical)
+    likelihood = Likelihood(pair_deltas(rows, categorical), values)
     dims = rows.shape[1]
-    bounds = [_LOG_W] * dims + [_LOG_SCALE, _LOG_NOISE]
+    low, high = np.array([_LOG_W] * dims + [_LOG_SCALE, _LOG_NOISE]).T
     first = default_theta(dims)
+    known = likelihood(first)
     if start is not None and len(start) == dims + 2:
-        warm = np.clip(start, [b[0] for b in bounds], [b[1] for b in bounds])
-        if negative_log_posterior(warm, deltas, values)[0] < negative_log_posterior(first, deltas, values)[0]:
-            first = warm
-    result = minimize(
-        negative_log_posterior,
-        first,
-        args=(deltas, values),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": max_iterations, "maxfun": max_iterations + 10, "ftol": 1e-5, "gtol": 1e-3},
+        warm = np.clip(start, low, high)
+        earlier = likelihood(warm)
+        if earlier[0] < known[0]:
+            first, known = warm, earlier
+
+    def function(points: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        value, gradient = known if np.array_equal(points[0], first) else likelihood(points[0])
+        return np.array([value]), gradient[None]
+
+    found, _ = minimise_in_box(
+        function, first[None], low, high, reach=2.0, rounds=rounds, tolerance=_GOOD_ENOUGH
     )
-    return Hyper.from_theta(result.x)
+    return Hyper.from_theta(found[0])
 
 
 class Posterior:
@@ -198,54 +252,61 @@ class Posterior:
         self.categorical = categorical
         n = len(rows)
         self.rows = rows if pending is None or not len(pending) else np.vstack([rows, pending])
-        covariance = hyper.scale * matern(self._squared(self.rows, self.rows))
-        covariance[np.diag_indices(len(self.rows))] += hyper.noise + 1e-9
+        self._distances = Distances(self.rows, hyper.weights, categorical)
+        covariance = self._kernel(self.rows)
+        covariance.ravel()[:: len(self.rows) + 1] += hyper.noise + 1e-9
         self._factor = _robust_cholesky(covariance)
-        self._alpha = cho_solve((self._factor[:n, :n], True), values, check_finite=False)
         if len(self.rows) > n:
-            believed = covariance[n:, :n] @ self._alpha
-            everything = np.concatenate([values, believed])
-            self._alpha = cho_solve((self._factor, True), everything, check_finite=False)
+            known, _ = lapack.dpotrs(self._factor[:n, :n], values, lower=1)
+            values = np.concatenate([values, covariance[n:, :n] @ known])
+        self._alpha, _ = lapack.dpotrs(self._factor, values, lower=1)
 
-    def _squared(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return squared_distance(a, b, self.hyper.weights, self.categorical)
+    def _kernel(self, queries: np.ndarray) -> np.ndarray:
+        kernel = matern(self._distances(queries))
+        kernel *= self.hyper.scale
+        return kernel
 
     def mean(self, queries: np.ndarray) -> np.ndarray:
         """The mean at rows (m, D), (m,)."""
-        return self.hyper.scale * (matern(self._squared(queries, self.rows)) @ self._alpha)
+        return self._kernel(queries) @ self._alpha
 
     def predict(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance (without noise) at rows (m, D), each (m,)."""
-        cross = self.hyper.scale * matern(self._squared(queries, self.rows))  # (m, n)
-        half = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)  # (n, m)
-        variance = self.hyper.scale - np.einsum("ij,ij->j", half, half)
-        return cross @ self._alpha, np.maximum(variance, 1e-12)
+        mean, variance = np.empty(len(queries)), np.empty(len(queries))
+        # In parts of which every array stays in the processor's cache.
+        size = max(32, _CACHED // len(self.rows))
+        for begin in range(0, len(queries), size):
+            part = slice(begin, begin + size)
+            cross = self._kernel(queries[part])  # (m, n)
+            mean[part] = cross @ self._alpha
+            half = blas.dtrsm(1.0, self._factor, cross.T, lower=1, overwrite_b=1).T  # (m, n), in place
+            variance[part] = self.hyper.scale - np.einsum("ij,ij->i", half, half)
+        return mean, np.maximum(variance, 1e-12)
 
-    def predict_with_gradient(self, row: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray]:
-        """Mean and variance at one row (D,) and their gradients by its numeric columns (0 for categories)."""
-        difference = row[None, :] - self.rows  # (n, D)
-        if self.categorical.any():
-            differs = np.abs(difference[:, self.categorical]) > 0.5
-            difference[:, self.categorical] = differs
-        kernel, slope = matern_with_slope((difference * difference) @ self.hyper.weights)
-        kernel = self.hyper.scale * kernel
-        jacobian = (2.0 * self.hyper.scale * slope)[:, None] * difference * self.hyper.weights  # (n, D)
-        jacobian[:, self.categorical] = 0.0
-        solved = cho_solve((self._factor, True), kernel, check_finite=False)
-        mean = float(kernel @ self._alpha)
-        variance = max(self.hyper.scale - float(kernel @ solved), 1e-12)
-        return mean, variance, jacobian.T @ self._alpha, -2.0 * (jacobian.T @ solved)
+    def predict_with_gradient(
+        self, queries: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """`predict`, and the gradients of both (m, D) by the numeric columns (0 for categories)."""
+        m, scale = len(queries), self.hyper.scale
+        kernel, slope = matern_with_slope(self._distances(queries))  # (m, n)
+        kernel *= scale
+        solved = lapack.dpotrs(self._factor, kernel.T, lower=1)[0].T
+        mean = kernel @ self._alpha
+        variance = np.maximum(scale - np.einsum("ij,ij->i", kernel, solved), 1e-12)
+        # d k / d x_d = 2 scale slope w_d (x_d - row_d): both sums over rows are matrix products.
+        pull = np.concatenate([slope * self._alpha, slope * solved])  # (2 m, n)
+        gradient = pull.sum(axis=1)[:, None] * np.concatenate([queries, queries]) - pull @ self.rows
+        gradient *= (2.0 * scale) * np.where(self.categorical, 0.0, self.hyper.weights)
+        return mean, variance, gradient[:m], -2.0 * gradient[m:]
 
 
 def _robust_cholesky(covariance: np.ndarray) -> np.ndarray:
+    """The lower factor in Fortran's order (above its diagonal lies what was there)."""
     jitter = 0.0
     for _ in range(6):
-        try:
-            return cholesky(
-                covariance + jitter * np.eye(len(covariance)) if jitter else covariance,
-                lower=True,
-                check_finite=False,
-            )
-        except np.linalg.LinAlgError:
-            jitter = max(10.0 * jitter, 1e-8)
-    return np.sqrt(np.diag(np.diag(covariance)))  # no structure left to use: independent observations
+        shifted = covariance + jitter * np.eye(len(covariance)) if jitter else covariance
+        factor, info = lapack.dpotrf(shifted.T, lower=1, clean=0)
+        if info == 0:
+            return factor
+        jitter = max(10.0 * jitter, 1e-8)
+    return np.asfortranarray(np.sqrt(np.diag(np.diag(covariance))))  # no structure left to use

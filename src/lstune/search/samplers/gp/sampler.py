@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ _MEMO = "gp"
 _LARGE = 3.0
 _ELITE = 128
 
+# A record, its row, and (share of the epochs, value) of its rungs; None for a failure.
+_Seen = tuple[TrialRecord, np.ndarray, list[tuple[float, float]] | None]
+
 
 class GpSampler(Sampler):
     """Gaussian process with Matern-5/2 kernel and log expected improvement; NumPy and SciPy only.
@@ -30,13 +34,11 @@ class GpSampler(Sampler):
     - The first `startup` settings are a scrambled Sobol sequence.
     - Values pass through `flatten_tail`; failures enter as bad as the worst value.
     - With rungs (ASHA, Hyperband) every rung's value is an observation, the share of epochs (on a
-    logarithmic scale) is one
-      more input, and settings are judged at full epochs.
+      logarithmic scale) is one more input, and settings are judged at full epochs.
     - Trials under way are believed to turn out as predicted.
-    - Hyperparameters are fitted anew after every finished rung at first and less often later
-    (`_checkpoint`), starting from
-      the last fit, which is found in the memo of the trial that made it; so a resumed study continues the
-      same chain.
+    - Hyperparameters are fitted anew after every second rung at first and less often later
+      (`_checkpoint`), starting from the last fit, which is found in the memo of the trial that made it; so
+      a resumed study continues the same chain.
 
     At most `max_rows` observations enter the posterior, `fit_rows` a fit: the best ones, and the others
     evenly in time.
@@ -47,7 +49,7 @@ class GpSampler(Sampler):
         self.max_rows = max_rows
         self.fit_rows = fit_rows
         self._encoding: Encoding | None = None
-        self._rows: dict[int, np.ndarray] = {}
+        self._seen: dict[int, _Seen] = {}
         self._design = StartupDesign(0x6770)
 
     def suggest(self, context: Context) -> Suggestion:
@@ -61,8 +63,8 @@ class GpSampler(Sampler):
         encoding = self._encoding
         if not encoding.names:
             return Suggestion(setting_from_unit(context.space, {}))
-        known = [t for t in context.trials if t.has_value]
-        if len(context.trials) < self.startup or len(known) < 2:
+        known = islice((t for t in context.trials if t.has_value), 2)
+        if len(context.trials) < self.startup or len(list(known)) < 2:
             return Suggestion(self._design.setting(context))
         rows, values, fidelity = self._observations(context)
         hyper, memo = self._hyper(context, rows, values, fidelity)
@@ -76,7 +78,8 @@ class GpSampler(Sampler):
         # left out.
         # Of many settings only those with the lowest values are looked at.
         lowest = np.argsort(values, kind="stable")[:_ELITE]
-        elite = np.unique(rows[lowest, : len(encoding.names)], axis=0)
+        best = {rows[k, : len(encoding.names)].tobytes(): k for k in lowest}
+        elite = rows[list(best.values()), : len(encoding.names)]
         means = posterior.mean(np.hstack([elite, np.ones((len(elite), 1))]) if fidelity else elite)
         order = np.argsort(means, kind="stable")[:8]
         ranked = best_rows(
@@ -90,25 +93,33 @@ class GpSampler(Sampler):
 
     # ---- inside ----------------------------------------------------------------------------------------
 
-    def _row(self, trial: TrialRecord) -> np.ndarray:
-        row = self._rows.get(trial.number)
-        if row is None:
-            assert self._encoding is not None
-            row = self._rows[trial.number] = self._encoding.encode(trial.params)
-        return row
+    def _see(self, trial: TrialRecord, max_epochs: int) -> _Seen:
+        assert self._encoding is not None
+        known = self._seen.get(trial.number)
+        row = self._encoding.encode(trial.params) if known is None else known[1]
+        points: list[tuple[float, float]] | None = None
+        if not trial.state.is_failure:
+            top = math.log(max_epochs + 1)
+            points = [(math.log(epochs + 1) / top, value) for epochs, value in rung_points(trial, max_epochs)]
+        self._seen[trial.number] = seen = (trial, row, points)
+        return seen
 
     def _observations(self, context: Context) -> tuple[np.ndarray, np.ndarray, bool]:
         """Rows (n, D or D + 1), standardised values (n,), and whether the last column is the fidelity."""
         rows, raw, share = [], [], []
         failures: list[np.ndarray] = []
         for trial in context.trials:
-            if trial.state.is_failure:
-                failures.append(self._row(trial))
+            seen = self._seen.get(trial.number)
+            if seen is None or seen[0] is not trial:  # a record never changes: a changed trial is a new one
+                seen = self._see(trial, context.max_epochs)
+            _, row, points = seen
+            if points is None:
+                failures.append(row)
                 continue
-            for epochs, value in rung_points(trial, context.max_epochs):
-                rows.append(self._row(trial))
+            for part, value in points:
+                rows.append(row)
                 raw.append(value)
-                share.append(math.log(epochs + 1) / math.log(context.max_epochs + 1))
+                share.append(part)
         values = flatten_tail(np.array(raw))
         fidelity = min(share) < 1.0
         if failures:
@@ -116,13 +127,15 @@ class GpSampler(Sampler):
             values = np.append(values, np.full(len(failures), values.max()))
             share.extend([1.0] * len(failures))
             values = (values - values.mean()) / (values.std() or 1.0)
-        matrix = np.array(rows)
+        matrix = np.concatenate(rows).reshape(len(rows), -1)
         if fidelity:
-            matrix = np.hstack([matrix, np.array(share)[:, None]])
+            matrix = np.column_stack([matrix, share])
         return matrix, values, fidelity
 
     def _pending(self, context: Context, fidelity: bool) -> np.ndarray:
-        waiting = [self._row(t) for t in context.trials if t.state is TrialState.RUNNING and not t.rungs]
+        waiting = [
+            self._seen[t.number][1] for t in context.trials if t.state is TrialState.RUNNING and not t.rungs
+        ]
         rows = np.array(waiting).reshape(len(waiting), len(context.space.searched))
         return np.hstack([rows, np.ones((len(rows), 1))]) if fidelity and len(rows) else rows
 
@@ -153,9 +166,7 @@ class GpSampler(Sampler):
 
 def _checkpoint(count: int) -> int:
     """The last count of observations, up to `count`, at which hyperparameters are fitted."""
-    if count <= 32:
-        return count
-    stride = 4 if count <= 100 else 10 if count <= 300 else 25
+    stride = 2 if count <= 32 else 4 if count <= 100 else 10 if count <= 300 else 25
     return count - count % stride
 
 
@@ -178,8 +189,12 @@ def flatten_tail(raw: np.ndarray) -> np.ndarray:
     of the differences among good ones. With z = (y - median) / (median - a low quantile) the good half
     stays linear and the bad half becomes log(1 + z), which meets it with the same slope.
     """
-    middle = float(np.median(raw))
-    spread = middle - float(np.quantile(raw, 0.1))
+    ordered = np.sort(raw)  # np.median and np.quantile take as long as a prediction for this
+    last = len(raw) - 1
+    middle = 0.5 * float(ordered[last // 2] + ordered[(last + 1) // 2])
+    low, rest = divmod(0.1 * last, 1.0)
+    below = ordered[int(low)]
+    spread = middle - float(below + rest * (ordered[min(int(low) + 1, last)] - below))
     if spread <= 0.0:
         spread = float(np.std(raw)) or 1.0
     z = (raw - middle) / spread
