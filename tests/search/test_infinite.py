@@ -56,14 +56,14 @@ def test_keras_tuner_turns_infinity_into_the_best_score(tmp_path, monkeypatch):
     space.Float("x", 0.0, 1.0)
     oracle = keras_tuner.oracles.BayesianOptimizationOracle(
         objective=keras_tuner.Objective("loss", "min"),
-        max_trials=30,
+        max_trials=16,  # each takes its regression longer than the one before
         num_initial_points=8,
         hyperparameters=space,
         seed=0,
     )
     oracle._set_project_dir(tmp_path, "theirs")
     tried = []
-    for _ in range(30):
+    for _ in range(16):
         trial = oracle.create_trial("w")
         if trial.status == "STOPPED":
             break
@@ -75,6 +75,6 @@ def test_keras_tuner_turns_infinity_into_the_best_score(tmp_path, monkeypatch):
     assert seen, "an infinite loss was kept as a finished trial's score"
     _, scores = oracle._vectorize_trials()
     assert np.nan_to_num(scores, posinf=0, neginf=0).min() == 0.0
-    assert share_of_infinite(tried[10:]) > 0.3
-    ours = search("gp", float("inf"))
-    assert share_of_infinite(t.params["x"] for t in ours.trials[10:]) < share_of_infinite(tried[10:])
+    assert share_of_infinite(tried[8:]) > 0.3
+    ours = search("gp", float("inf"), trials=16)
+    assert share_of_infinite(t.params["x"] for t in ours.trials[8:]) < share_of_infinite(tried[8:])
