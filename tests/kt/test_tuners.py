@@ -403,6 +403,20 @@ def test_what_the_engine_does_not_know_keras_trains_and_says_why(data, tmp_path,
         search(strict, data, engine="lstune")
 
 
+def test_growing_memory_is_told_once(tmp_path, monkeypatch, caplog):
+    """Where Keras trains in the process of the search; isolate=True is the way out."""
+    sizes = iter([900.0, 1150.0, 1210.0, 1900.0])
+    monkeypatch.setattr("lstune.kt.tuner.resident_mib", lambda: next(sizes))
+    tuner = kt.RandomSearch(build, "val_loss", directory=tmp_path)
+    trial = tuner.oracle.create_trial("tuner0")
+    told = []
+    for _ in range(4):
+        assert tuner._fit_with_keras(lambda: "history", trial, None, "a reason", (), {}) == "history"
+        told.append(caplog.text.count("isolate=True"))
+    assert told == [0, 0, 1, 1]
+    assert "grown by 310 MiB" in caplog.text
+
+
 def test_black_box_and_multi_objective(tmp_path):
     class Box(kt.TPE):
         def run_trial(self, trial, *args, **kwargs):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lstune.kt.trial import Trial
     from lstune.kt.tuner import Tuner
 
-__all__ = ["Isolation", "OracleView", "receive", "send"]
+__all__ = ["Isolation", "OracleView", "receive", "resident_mib", "send"]
 
 # A worker that is this much larger than after its first trial is replaced.
 _GROWTH_MIB = 150.0
@@ -56,6 +56,21 @@ def receive(pipe: IO[bytes]) -> bytes | None:
     size = _LENGTH.unpack(head)[0]
     message = pipe.read(size)
     return message if len(message) == size else None
+
+
+def resident_mib() -> float | None:
+    """This process' size in memory, where the system tells it."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except (OSError, ValueError, AttributeError):
+        pass
+    try:
+        import psutil
+
+        return float(psutil.Process().memory_info().rss) / 2**20
+    except ImportError:
+        return None
 
 
 class OracleView:

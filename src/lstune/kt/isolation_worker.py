@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 from lstune.engine.state import StopFlag
-from lstune.kt.isolation import receive, send
+from lstune.kt.isolation import receive, resident_mib, send
 
 __all__ = ["serve"]
 
@@ -57,13 +57,13 @@ def serve() -> None:
 
 def _answer(job: bytes, first: bool) -> tuple[str, dict[str, Any]]:
     try:
-        return "done", {**_run(pickle.loads(job), first), "mib": _resident_mib()}
+        return "done", {**_run(pickle.loads(job), first), "mib": resident_mib()}
     except BaseException as error:
         return "failed", {
             "error": _pickled(error),
             "message": f"{type(error).__name__}: {error}",
             "traceback": traceback.format_exc(),
-            "mib": _resident_mib(),
+            "mib": resident_mib(),
         }
 
 
@@ -112,18 +112,3 @@ def _plain(results: Any) -> Any:
     if isinstance(history, dict):
         return SimpleNamespace(history=history, epoch=list(getattr(results, "epoch", [])))
     return results
-
-
-def _resident_mib() -> float | None:
-    """This process' size in memory, where the system tells it."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except (OSError, ValueError, AttributeError):
-        pass
-    try:
-        import psutil
-
-        return float(psutil.Process().memory_info().rss) / 2**20
-    except ImportError:
-        return None

@@ -20,7 +20,7 @@ from lstune.kt.engine_trial import EngineTrial, FitCall
 from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, SearchOver
 from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
-from lstune.kt.isolation import Isolation
+from lstune.kt.isolation import Isolation, resident_mib
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
@@ -42,6 +42,8 @@ _FLAT = (
 )
 _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+# So much more than after the first model that Keras trained is worth a word.
+_GROWTH_MIB = 300.0
 # What a trial may leave in its folder beside trial.json.
 _TRIAL_FILES = (
     "checkpoint.npz", "state.npz", "progress.npz", "executions.json", "checkpoint.weights.h5",
@@ -103,6 +105,8 @@ class Tuner(BaseTuner):
         self._warned_of_broadcast = False
         self._reasons: set[str] = set()
         self._isolation: Isolation | None = None
+        self._first_mib: float | None = None
+        self._told_of_memory = False
         super().__init__(oracle, hypermodel, directory, project_name, overwrite, logger=logger, **kwargs)
         if distribution_strategy is not None:
             log.warning("a distribution strategy is in force: Keras trains all models, one after the other")
@@ -250,7 +254,24 @@ class Tuner(BaseTuner):
             raise SearchOver
         with _keras_lock:
             self._keras_was_used = True
-            return keras_fit(*args, **kwargs)
+            results = keras_fit(*args, **kwargs)
+            self._note_memory()
+            return results
+
+    def _note_memory(self) -> None:
+        """Say once that what Keras leaves behind can be had back."""
+        now = resident_mib()
+        if now is None or self._told_of_memory:
+            return
+        if self._first_mib is None:
+            self._first_mib = now
+        if now - self._first_mib > _GROWTH_MIB:
+            self._told_of_memory = True
+            log.warning(
+                "memory has grown by %.0f MiB since Keras trained its first model here; "
+                "search(..., isolate=True) trains in processes that are renewed when they grow",
+                now - self._first_mib,
+            )
 
     def _note_reasons(self, reasons: set[str]) -> None:
         """Say once each why Keras trains and not the engine."""
