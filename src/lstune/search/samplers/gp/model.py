@@ -34,7 +34,7 @@ _LOG_NOISE = (math.log(1e-6), 0.0)
 # Numbers in one array of a prediction: 128 KiB, of which a few fit in every processor's second cache.
 _CACHED = 16384
 # A step that gains less than this many nats of log posterior density ends a fit.
-_GOOD_ENOUGH = 3e-3
+_GOOD_ENOUGH = 1e-3
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,12 @@ def fit(
     values: np.ndarray,
     categorical: np.ndarray,
     start: np.ndarray | None = None,
-    rounds: int = 12,
+    rounds: int = 30,
 ) -> Hyper:
     """Hyperparameters of maximal posterior density for rows (n, D) and standardised values (n,).
 
     BFGS from `start` (an earlier fit's theta) or from the default, whichever is better to begin with; at
-    most `rounds` evaluations, for the next fit goes on where this one ends.
+    most `rounds` evaluations follow.
     """
     likelihood = Likelihood(pair_deltas(rows, categorical), values)
     dims = rows.shape[1]

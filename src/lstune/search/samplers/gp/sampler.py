@@ -36,7 +36,7 @@ class GpSampler(Sampler):
     - With rungs (ASHA, Hyperband) every rung's value is an observation, the share of epochs (on a
       logarithmic scale) is one more input, and settings are judged at full epochs.
     - Trials under way are believed to turn out as predicted.
-    - Hyperparameters are fitted anew after every second rung at first and less often later
+    - Hyperparameters are fitted anew after every finished rung at first and less often later
       (`_checkpoint`), starting from the last fit, which is found in the memo of the trial that made it; so
       a resumed study continues the same chain.
 
@@ -166,7 +166,9 @@ class GpSampler(Sampler):
 
 def _checkpoint(count: int) -> int:
     """The last count of observations, up to `count`, at which hyperparameters are fitted."""
-    stride = 2 if count <= 32 else 4 if count <= 100 else 10 if count <= 300 else 25
+    if count <= 32:
+        return count
+    stride = 4 if count <= 100 else 10 if count <= 300 else 25
     return count - count % stride
 
 
