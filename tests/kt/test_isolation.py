@@ -60,7 +60,8 @@ def pids(path):
     return [int(line) for line in path.read_text().split()]
 
 
-def test_results_checkpoints_and_prints_come_back(data, tmp_path, capsys, caplog):
+def test_results_checkpoints_and_prints_come_back(data, tmp_path, monkeypatch, capsys, caplog):
+    """And one process serves many trials, or each has its own where the one before has grown."""
     said = "built with"
 
     def build(hp):
@@ -69,14 +70,16 @@ def test_results_checkpoints_and_prints_come_back(data, tmp_path, capsys, caplog
 
     def tune(name):
         tuner = kt.Hyperband(build, "val_loss", max_epochs=2, directory=tmp_path, project_name=name, seed=0)
-        return search(tuner, data, callbacks=[WritePid(tmp_path / name / "pids")])
+        return search(tuner, data, workers=1, callbacks=[WritePid(tmp_path / name / "pids")])
 
+    monkeypatch.setattr(isolation, "_GROWTH_MIB", 1e6)
     tuner = tune("one")
     trials = list(tuner.oracle.trials.values())
     assert {t.status for t in trials} == {"COMPLETED"}
     assert all(t.engine == "keras (the callback WritePid)" for t in trials)
     assert caplog.text.count("the callback WritePid") == 1
-    assert set(pids(tmp_path / "one" / "pids")).isdisjoint({HERE})
+    assert len(trials) == len(pids(tmp_path / "one" / "pids")) == 2
+    assert len({HERE, *pids(tmp_path / "one" / "pids")}) == 2
     # Printed in each trial here, where it turns out to be for Keras, and once more there.
     assert capsys.readouterr().out.count(said) >= 2 * len(trials)
     best = tuner.oracle.get_best_trials(1)[0]
@@ -84,20 +87,10 @@ def test_results_checkpoints_and_prints_come_back(data, tmp_path, capsys, caplog
     model = tuner.get_best_models(1)[0]
     assert model.evaluate(*data[1], verbose=0) == pytest.approx(best.score, rel=1e-4)
     # Each trial's random numbers are its own, whichever process draws them.
-    again = tune("two").oracle.trials
-    assert {t.trial_id: t.score for t in trials} == {t.trial_id: t.score for t in again.values()}
-
-
-def test_a_process_serves_many_trials_until_it_has_grown(data, tmp_path, monkeypatch):
-    def tune(name):
-        tuner = kt.RandomSearch(gru, "val_loss", max_trials=2, directory=tmp_path, project_name=name, seed=0)
-        search(tuner, data, engine="keras", callbacks=[WritePid(tmp_path / name / "pids")])
-        return len(set(pids(tmp_path / name / "pids")))
-
-    monkeypatch.setattr(isolation, "_GROWTH_MIB", 1e6)
-    assert tune("kept") == 1
     monkeypatch.setattr(isolation, "_GROWTH_MIB", -1.0)
-    assert tune("renewed") == 2
+    again = tune("two").oracle.trials
+    assert len({HERE, *pids(tmp_path / "two" / "pids")}) == 3
+    assert {t.trial_id: t.score for t in trials} == {t.trial_id: t.score for t in again.values()}
 
 
 def test_errors_come_back_and_a_process_that_dies_is_a_failed_trial(data, tmp_path):
