@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -18,6 +17,7 @@ from lstune.engine.config import ModelConfig, TrainConfig
 from lstune.engine.optimizers import slot_count
 from lstune.engine.weights import initial_weights, parameter_count
 from lstune.errors import ConfigError, RunError, explain
+from lstune.files import write_whole
 
 __all__ = ["Status", "StopFlag", "TrainState", "init_state"]
 
@@ -100,16 +100,7 @@ class TrainState:
 
     def save(self, path: str | Path) -> None:
         """Write to a .npz file, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, self.to_bytes(), durable=True)
 
     @classmethod
     def load(cls, path: str | Path) -> TrainState:

@@ -6,7 +6,6 @@ import functools
 import inspect
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from lstune.engine.optimizers import slot_count
 from lstune.engine.state import TrainState
 from lstune.engine.weights import parameter_count
 from lstune.errors import RunError, explain
+from lstune.files import write_whole
 
 __all__ = ["Progress", "changed", "forgetful", "plain_values"]
 
@@ -81,12 +81,7 @@ class Progress:
         }
         file = io.BytesIO()
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(file.getvalue())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Progress:

@@ -319,9 +319,8 @@ def _honesty(run: Folder, parts: _Parts, best: TrialRecord | None) -> list[Hones
     finalists = result.get("finalists")
     if isinstance(finalists, Mapping) and "mean" in finalists:
         spread = f" (spread {finalists['spread']:.3g})" if finalists.get("spread") is not None else ""
-        rows.append(
-            Honesty(f"chosen settings, mean over seeds{spread}", "validation", finalists["mean"], known, label)
-        )
+        chosen = f"chosen settings, mean over seeds{spread}"
+        rows.append(Honesty(chosen, "validation", finalists["mean"], known, label))
     rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known, label))
     on_test = result["baselines"][name]["mae"]
     rows.append(
