@@ -218,10 +218,10 @@ def run(seeds: int, out: Path, methods: list[str], workers: int) -> dict[str, li
     with ProcessPoolExecutor(workers) as pool:
         futures = {pool.submit(trajectory, *task): task for task in tasks}
         for count, future in enumerate(as_completed(futures), 1):
-            results["|".join(map(str, futures[future]))] = [round(value, 5) for value in future.result()]
+            results["|".join(map(str, futures[future]))] = [round(value, 4) for value in future.result()]
             if count % 5 == 0 or count == len(tasks):
                 temporary = out.with_suffix(".tmp")
-                temporary.write_text(json.dumps(results))
+                temporary.write_text(json.dumps(results, separators=(",", ":")))
                 temporary.replace(out)
     return results
 
