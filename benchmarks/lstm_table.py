@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from lstune.files import replacing
+
 EPOCHS = 27
 ROWS, VALIDATION = 1500, 300
 TABLE = Path(__file__).parent / "tables" / "lstm.npz"
@@ -157,9 +159,8 @@ def fill(data: Path, out: Path, workers: int) -> None:
 
 
 def _save(path: Path, **arrays: np.ndarray) -> None:
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, **arrays)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from lstm_table import AXES, EPOCHS, SHAPE, SOURCES, load_table
+from lstune.files import write_whole
 
 CHECKPOINTS = (10, 25, 50, 100)
 BUDGET = CHECKPOINTS[-1] * EPOCHS
@@ -220,9 +221,7 @@ def run(seeds: int, out: Path, methods: list[str], workers: int) -> dict[str, li
         for count, future in enumerate(as_completed(futures), 1):
             results["|".join(map(str, futures[future]))] = [round(value, 4) for value in future.result()]
             if count % 5 == 0 or count == len(tasks):
-                temporary = out.with_suffix(".tmp")
-                temporary.write_text(json.dumps(results, separators=(",", ":")))
-                temporary.replace(out)
+                write_whole(out, json.dumps(results, separators=(",", ":")))
     return results
 
 

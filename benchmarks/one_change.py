@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from pathlib import Path
@@ -24,8 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_table import EPOCHS, SOURCES, Filler, hyperparameters, load_table, points
+from lstm_table import SOURCES, Filler, hyperparameters, load_table, points
 from lstune.engine.warmup import warmup
+from lstune.files import write_whole
+from lstune.tuning.settings import HYPERPARAMETERS
 
 CHANGES: dict[str, tuple[Any, ...]] = {
     "activation": ("tanh", "sigmoid", "hard_sigmoid", "softsign", "relu", "elu", "linear"),
@@ -55,7 +56,7 @@ def start(name: str) -> dict[str, Any]:
 def measure(filler: Filler, setting: dict[str, Any]) -> dict[str, float]:
     """The least validation error within 27 epochs, and the processor seconds that training took."""
     began = time.process_time()
-    curve = filler.train(0, {**setting, "epochs": EPOCHS})
+    curve = filler.train(0, setting)
     seconds = time.process_time() - began
     finite = curve[np.isfinite(curve)]
     return {"error": float(finite.min()) if len(finite) else float("inf"), "seconds": seconds}
@@ -83,8 +84,7 @@ def show(name: str, rows: dict[str, dict[str, float]], seeds: int) -> None:
 
 
 def _value(setting: dict[str, Any], key: str) -> Any:
-    defaults = {"layers": 1, "activation": "tanh", "recurrent_dropout": 0.0, "lags": "none"}
-    return setting.get(key, defaults.get(key))
+    return setting.get(key, HYPERPARAMETERS[key].default)
 
 
 def _label(name: str, key: str, value: Any, seed: int) -> str:
@@ -119,9 +119,7 @@ def main() -> None:
                     continue
                 rows[label] = measure(filler, base if key == "start" else {**base, key: value})
             if arguments.json is not None:
-                part = arguments.json.with_suffix(".part")
-                part.write_text(json.dumps(rows, indent=0))
-                os.replace(part, arguments.json)
+                write_whole(arguments.json, json.dumps(rows, indent=0))
         show(name, rows, arguments.seeds)
 
 

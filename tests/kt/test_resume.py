@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lstune.kt as kt
+from clock import Clock
 from lstune.engine.state import Status
 from lstune.kt import engine_trial
 from lstune.kt.fit import run_fit
@@ -73,15 +74,9 @@ def translated(own):
     return translate_fit(small_model(), (x[:50], y[:50]), arguments)
 
 
-class Clock:
+def ticking():
     """Stands for the engine's `time`: each look at it is a second."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        self.now += 1.0
-        return self.now
+    return SimpleNamespace(monotonic=Clock())
 
 
 # Each batch takes three looks at the clock, and the one after finds that the time is up.
@@ -103,7 +98,7 @@ def test_a_fit_that_is_cut_off_again_and_again_is_the_same_fit(own, tmp_path, mo
     whole = run_fit(translated(own()), seed=1)
     path, cuts, inside = tmp_path / "progress.npz", 0, 0
     while True:
-        monkeypatch.setattr(ENGINE_TRAIN, "time", Clock())
+        monkeypatch.setattr(ENGINE_TRAIN, "time", ticking())
         start = Progress.load(path) if cuts else None
         outcome = run_fit(translated(own()), seed=1, start=start, deadline=THREE_BATCHES)
         if outcome.status is not Status.DEADLINE:
@@ -236,7 +231,7 @@ def test_what_cannot_be_gone_on_with_is_said_and_trained_anew(tmp_path, monkeypa
         patch.setattr(Progress, "save", stop)
         patch.setattr(engine_trial, "_SAVE_SECONDS", -1.0)
         # However fast the machine is, the time is up when the first epoch has been trained.
-        patch.setattr(ENGINE_TRAIN, "time", Clock())
+        patch.setattr(ENGINE_TRAIN, "time", ticking())
         patch.setattr(
             kt.RandomSearch, "deadline", property(lambda _: THREE_BATCHES, lambda *_: None), raising=False
         )

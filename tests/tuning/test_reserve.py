@@ -1,5 +1,6 @@
 import pytest
 
+from clock import Clock
 from lstune.engine import StopFlag
 from lstune.search import Job, TrialState
 from lstune.series import Fold, Split, scored_origins, split_series
@@ -74,17 +75,6 @@ def test_a_trial_whose_forecasts_do_not_fit_is_known():
 # ---- what a forecast costs, on a clock that moves when it is looked at --------------------------------
 
 SETTING = {"units": 4, "lookback": 8, "epochs": 2, "patience": 0, "stride": "lookback/2", "batch_size": 8}
-
-
-class Clock:
-    """Moves on by a second at every look."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        self.now += 1.0
-        return self.now
 
 
 def trained(horizon=3, numbers=(0,), **changes):

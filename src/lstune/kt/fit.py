@@ -78,13 +78,12 @@ def run_fit(
     # A trial that was stopped early and is promoted all the same goes on at the round's first epoch.
     state = replace(state, epoch=max(state.epoch, fit.initial_epoch))
     model = _StandIn(state, SimpleNamespace(learning_rate=fit.config.optimizer.learning_rate))
-    logbook: list[tuple[int, dict[str, float]]] = []
+    logbook = list(past.logs) if past is not None else []
     for callback in fit.acting:
         _attach(callback, model, fit)
     fresh = [plain_values(callback) for callback in fit.acting]
     if past is not None:
         model.optimizer.learning_rate, model.stop_training = past.learning_rate, past.stop_training
-        logbook.extend(past.logs)
         for callback, (_, values) in zip(fit.acting, past.callbacks, strict=True):
             vars(callback).update(values)
 

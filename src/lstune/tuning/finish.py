@@ -45,6 +45,7 @@ __all__ = [
     "first_of_each",
     "load_candidates",
     "retrain",
+    "trials_of",
     "try_folds",
     "try_seeds",
     "without_networks",
@@ -239,6 +240,12 @@ def try_folds(
         mae = (last + sum(float(error.sum()) for error in errors)) / size
         renewed.append(replace(candidate, forecasts=np.concatenate([*parts, candidate.forecasts]), mae=mae))
     return sorted(renewed, key=lambda c: (c.mae, c.number))
+
+
+def trials_of(candidates: Sequence[Candidate], trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials that the candidates come from, in the order of `trials`."""
+    numbers = {candidate.number for candidate in candidates}
+    return [trial for trial in trials if trial.number in numbers]
 
 
 def choose_mixture(

@@ -53,6 +53,7 @@ from lstune.tuning.finish import (
     first_of_each,
     load_candidates,
     retrain,
+    trials_of,
     try_folds,
     try_seeds,
     without_networks,
@@ -390,8 +391,7 @@ class Work:
                 candidates, origins = everywhere, self._all_origins()
             else:
                 self.progress.note("No time was left for the earlier folds: the last one decides.")
-        mixed = {candidate.number for candidate in candidates}
-        most = reserve.most_members([t for t in trials if t.number in mixed], self.budget.left())
+        most = reserve.most_members(trials_of(candidates, trials), self.budget.left())
         baselines, actual = self._validation_rows(origins)
         mixture = choose_mixture(
             candidates,
@@ -418,7 +418,7 @@ class Work:
         )
         searched = assemble(members)
         rows = self.split.folds[-1].validation
-        mixed = [trial for trial in trials if any(trial.number == c.number for c in mixture.candidates)]
+        mixed = trials_of(mixture.candidates, trials)
         price = partial(reserve.forecasts, mixed)
         beyond = intervals_beyond(searched, self.series, rows, self.budget.left(), price)
         repeats = reserve.repeats(mixed, self.budget.left())
