@@ -25,7 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
+
+from lstune.files import write_whole
 
 POINTS, WINDOW = 1300, 30
 PACKAGES = ("keras_tuner", "lstune")
@@ -206,9 +209,7 @@ def save(path: str | None, results: list[dict[str, Any]]) -> None:
     """Write the file whole or not at all."""
     if path is None:
         return
-    with open(f"{path}.part", "w") as file:
-        json.dump({"results": results, "medians": medians(results)}, file, indent=1)
-    os.replace(f"{path}.part", path)
+    write_whole(Path(path), json.dumps({"results": results, "medians": medians(results)}, indent=1))
 
 
 if __name__ == "__main__":

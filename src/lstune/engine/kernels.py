@@ -59,65 +59,9 @@ from lstune.engine.network import (
     UNITS,
     ZERO_AT,
 )
+from lstune.engine.packing import pack_weights, unpack_gradient
 from lstune.engine.simd import WIDTH
 from lstune.engine.spans import add, copy, multiply
-
-
-@kernel
-def _lstm_pack(ws, p, theta, training):
-    """Weights (U + C + 1, 4U) from the flat vector into panels, and [recurrent, kernel] transposed."""
-    units, hidden, width, blocks = p[UNITS], p[HIDDEN], p[IN_WIDTH], p[BLOCKS]
-    depth, at, step = p[DEPTH_IN], p[THETA_AT], 4 * p[UNITS]
-    for row in range(depth):
-        # Rows of padding units carry no weight.
-        real = row < units or row >= hidden
-        source = at + (row if row < hidden else row - hidden + units) * step
-        for block in range(blocks):
-            used = min(WIDTH, units - block * WIDTH)
-            for gate in range(4):
-                panel = 2 * block + gate // 2
-                to = p[PACKED_AT] + (panel * depth + row) * PANEL + (gate % 2) * WIDTH
-                out = ws[to : to + WIDTH]
-                if real:
-                    begin = source + gate * units + block * WIDTH
-                    given = theta[begin : begin + used]
-                    for q in range(used):
-                        out[q] = given[q]
-                else:
-                    for q in range(used):
-                        out[q] = 0.0
-    if not training:
-        return
-    columns = hidden + (width if p[D_IN_AT] >= 0 else 0)
-    for column in range(columns):
-        if units <= column < hidden:
-            continue
-        source = at + (column if column < hidden else column - hidden + units) * step
-        to = p[TRANSPOSED_AT] + (column // PANEL) * 4 * hidden * PANEL + column % PANEL
-        for block in range(blocks):
-            for gate in range(4):
-                begin = source + gate * units + block * WIDTH
-                down = to + (block * 4 + gate) * WIDTH * PANEL
-                for q in range(min(WIDTH, units - block * WIDTH)):
-                    ws[down + q * PANEL] = theta[begin + q]
-
-
-@kernel
-def _lstm_unpack_gradient(ws, p, gradient):
-    units, hidden, depth, step = p[UNITS], p[HIDDEN], p[DEPTH_IN], 4 * p[UNITS]
-    for row in range(depth):
-        if units <= row < hidden:
-            continue
-        to = p[THETA_AT] + (row if row < hidden else row - hidden + units) * step
-        for block in range(p[BLOCKS]):
-            used = min(WIDTH, units - block * WIDTH)
-            for gate in range(4):
-                panel = 2 * block + gate // 2
-                source = p[GRADIENT_AT] + (panel * depth + row) * PANEL + (gate % 2) * WIDTH
-                begin = to + gate * units + block * WIDTH
-                out, given = gradient[begin : begin + used], ws[source : source + used]
-                for q in range(used):
-                    out[q] = given[q]
 
 
 @kernel
@@ -147,17 +91,19 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):
     """All steps of an LSTM layer; gates, cells and outputs stay in the workspace for the backward pass."""
     hidden, blocks, depth, row_step = p[HIDDEN], p[BLOCKS], p[DEPTH_IN], p[ROW_STEP]
     panel = steps * b * PANEL + LINE
-    _lstm_pack(ws, p, theta, training)
+    pack_weights(ws, p, theta, training)
     _lstm_rows(ws, p, rates, steps, b, training, key)
     # A panel of up to 320 rows still leaves room for the rows that pass by it.
     parts = (depth + 319) // 320
     block_depth = (depth + parts - 1) // parts
     for t in range(steps):
         gates = p[GATES_AT] + t * b * PANEL
-        rows = p[ROWS_AT] + t * b * row_step
+        # The hidden state before the first step is zero: only [x, 1] counts there.
+        skipped = hidden if t == 0 else 0
         gemm(
-            b, 2 * blocks, depth, ws, gates, PANEL, panel,
-            ws, rows, row_step, 1, ws, p[PACKED_AT], PANEL, depth * PANEL, block_depth, 0,
+            b, 2 * blocks, depth - skipped, ws, gates, PANEL, panel,
+            ws, p[ROWS_AT] + t * b * row_step + skipped, row_step, 1,
+            ws, p[PACKED_AT] + skipped * PANEL, PANEL, depth * PANEL, block_depth, 0,
         )  # fmt: skip
         for j in range(b):
             row = t * b + j
@@ -210,11 +156,19 @@ def lstm_backward(ws, p, rates, gradient, steps, b):
                     add(ws, to, source, width)
                 else:
                     copy(ws, to, source, width)
+    # Rows of the first step, where the hidden state is zero, count for [x, 1] only.
+    first = b if steps > 1 else 0
     gemm(
-        depth, 2 * blocks, steps * b, ws, p[GRADIENT_AT], PANEL, depth * PANEL,
-        ws, p[ROWS_AT], 1, row_step, ws, p[GATES_AT], PANEL, panel, GRADIENT_DEPTH, 0,
+        depth, 2 * blocks, steps * b - first, ws, p[GRADIENT_AT], PANEL, depth * PANEL,
+        ws, p[ROWS_AT] + first * row_step, 1, row_step,
+        ws, p[GATES_AT] + first * PANEL, PANEL, panel, GRADIENT_DEPTH, 0,
     )  # fmt: skip
-    _lstm_unpack_gradient(ws, p, gradient)
+    if first:
+        gemm(
+            depth - hidden, 2 * blocks, first, ws, p[GRADIENT_AT] + hidden * PANEL, PANEL, depth * PANEL,
+            ws, p[ROWS_AT] + hidden, 1, row_step, ws, p[GATES_AT], PANEL, panel, GRADIENT_DEPTH, 1,
+        )  # fmt: skip
+    unpack_gradient(ws, p, gradient)
 
 
 @kernel
