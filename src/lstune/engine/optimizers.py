@@ -142,10 +142,10 @@ def _adam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):
 @kernel
 def _nadam(theta, gradient, slots, rate, step, beta_1, beta_2, epsilon):
     # The product of the momentum schedule (Dozat 2016) up to this step is a function of the step, no state.
-    product = 1.0
-    for s in range(1, step + 1):
-        factor = beta_1 * (1.0 - 0.5 * 0.96**s)
-        product *= factor
+    product, power = 1.0, 1.0
+    for _ in range(step):
+        power *= 0.96
+        product *= beta_1 * (1.0 - 0.5 * power)
         if product < 1e-12:  # below what float32 can tell from 0 in 1 - product
             product = 0.0
             break
