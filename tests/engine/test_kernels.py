@@ -104,7 +104,7 @@ def test_each_loss(loss, every, rng):
     check_batch(model, rng, loss=loss, delta=0.7, quantile=0.8, target_steps=5 if every else None, **settings)
 
 
-@pytest.mark.parametrize("units", [1, 5, 13, 16, 40])
+@pytest.mark.parametrize("units", [1, 5, 13, 16, 33, 40])
 @pytest.mark.parametrize(("channels", "outputs"), [(1, 1), (3, 2), (17, 7)])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 1), (3, 1), (7, 6)])
 def test_odd_sizes(units, channels, outputs, batch, steps, rng):

@@ -141,35 +141,40 @@ _turn: Any = _turn_python if JIT_DISABLED else _turn_ir
 
 
 @kernel
-def pack_weights(ws, p, theta, training):
-    """Weights (U + C + 1, 4U) from the flat vector into panels, and [recurrent, kernel] transposed."""
-    units, hidden, width, blocks = p[UNITS], p[HIDDEN], p[IN_WIDTH], p[BLOCKS]
-    depth, at, step = p[DEPTH_IN], p[THETA_AT], 4 * p[UNITS]
+def _move_row(units, s_block, s_pair, s_half, t_block, t_pair, t_half, source, s_at, target, t_at):
+    """The four gates of a row of `units` units, the last ones that fill no vector one by one."""
     whole, rest = units // WIDTH, units % WIDTH
-    for row in range(depth):
-        # Rows of padding units carry no weight: nothing is ever written there.
-        if units <= row < hidden:
-            continue
-        source = at + (row if row < hidden else row - hidden + units) * step
-        to = p[PACKED_AT] + row * PANEL
-        if whole:
-            _move(
-                whole, WIDTH, 2 * units, units, 2 * depth * PANEL, depth * PANEL, WIDTH,
-                theta, source, ws, to,
-            )  # fmt: skip
-        if rest:
-            for gate in range(4):
-                begin = source + gate * units + whole * WIDTH
-                end = to + (2 * whole + gate // 2) * depth * PANEL + (gate % 2) * WIDTH
-                for q in range(rest):
-                    ws[end + q] = theta[begin + q]
+    if whole:
+        _move(whole, s_block, s_pair, s_half, t_block, t_pair, t_half, source, s_at, target, t_at)
+    if rest:
+        for gate in range(4):
+            given = s_at + whole * s_block + (gate // 2) * s_pair + (gate % 2) * s_half
+            taken = t_at + whole * t_block + (gate // 2) * t_pair + (gate % 2) * t_half
+            for q in range(rest):
+                target[taken + q] = source[given + q]
+
+
+@kernel
+def pack_weights(ws, p, theta, training):
+    """Weights (U + C + 1, 4U) from the flat vector into panels, and [recurrent, kernel] transposed.
+
+    Places of padding units, between U and HIDDEN, are never written and stay zero.
+    """
+    units, hidden, blocks, depth = p[UNITS], p[HIDDEN], p[BLOCKS], p[DEPTH_IN]
+    padding, step = hidden - units, 4 * units
+    panel = depth * PANEL
+    for k in range(depth - padding):
+        row = k if k < units else k + padding
+        _move_row(
+            units, WIDTH, 2 * units, units, 2 * panel, panel, WIDTH,
+            theta, p[THETA_AT] + k * step, ws, p[PACKED_AT] + row * PANEL,
+        )  # fmt: skip
     if not training:
         return
-    columns = hidden + (width if p[D_IN_AT] >= 0 else 0)
-    for column in range(columns):
-        if units <= column < hidden:
-            continue
-        source = at + (column if column < hidden else column - hidden + units) * step
+    whole = units // WIDTH
+    for k in range(units + (p[IN_WIDTH] if p[D_IN_AT] >= 0 else 0)):
+        column = k if k < units else k + padding
+        source = p[THETA_AT] + k * step
         to = p[TRANSPOSED_AT] + (column // PANEL) * 4 * hidden * PANEL + column % PANEL
         turned = column // WIDTH < whole
         if turned and column % WIDTH == 0:
@@ -188,21 +193,11 @@ def pack_weights(ws, p, theta, training):
 @kernel
 def unpack_gradient(ws, p, gradient):
     """The weight gradient from its panels into the flat vector."""
-    units, hidden, depth, step = p[UNITS], p[HIDDEN], p[DEPTH_IN], 4 * p[UNITS]
-    whole, rest = units // WIDTH, units % WIDTH
-    for row in range(depth):
-        if units <= row < hidden:
-            continue
-        to = p[THETA_AT] + (row if row < hidden else row - hidden + units) * step
-        source = p[GRADIENT_AT] + row * PANEL
-        if whole:
-            _move(
-                whole, 2 * depth * PANEL, depth * PANEL, WIDTH, WIDTH, 2 * units, units,
-                ws, source, gradient, to,
-            )  # fmt: skip
-        if rest:
-            for gate in range(4):
-                begin = to + gate * units + whole * WIDTH
-                given = source + (2 * whole + gate // 2) * depth * PANEL + (gate % 2) * WIDTH
-                for q in range(rest):
-                    gradient[begin + q] = ws[given + q]
+    units, depth = p[UNITS], p[DEPTH_IN]
+    padding, panel = p[HIDDEN] - units, depth * PANEL
+    for k in range(depth - padding):
+        row = k if k < units else k + padding
+        _move_row(
+            units, 2 * panel, panel, WIDTH, WIDTH, 2 * units, units,
+            ws, p[GRADIENT_AT] + row * PANEL, gradient, p[THETA_AT] + k * 4 * units,
+        )  # fmt: skip
