@@ -212,6 +212,7 @@ PREPARE: dict[str, Callable[[dict[str, Any]], Callable[[], None]]] = {
 
 def work(peer: str, spec: dict[str, Any]) -> None:
     """A worker's life: prepare, say so, then one block for each line read; its start and end are written."""
+    TASK["lookback"] = spec.get("lookback", TASK["lookback"])
     run = PREPARE[peer](spec)
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -289,6 +290,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "layers": arguments.layers,
             "activation": arguments.activation,
             "epochs": arguments.epochs,
+            "lookback": TASK["lookback"],
         }
         row: dict[str, Any] = {"units": units, "seconds": {}, "spread": {}}
         # Again for each row, since clocks and neighbours change; the best seen is what a core reaches.
@@ -346,11 +348,13 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--activation", choices=["tanh", "relu", "sigmoid"], default="tanh")
     parser.add_argument("--layers", type=int, choices=[1, 2], default=1)
+    parser.add_argument("--lookback", type=int, default=TASK["lookback"], help="steps of a window")
     parser.add_argument("--repeats", type=int, default=3, help="counted blocks for each figure")
     parser.add_argument("--epochs", type=int, default=2, help="epochs in a counted block")
     parser.add_argument("--cores", type=int, default=2, help="cores that all peers are kept to")
     parser.add_argument("--json", help="also save everything measured to this file")
     arguments = parser.parse_args()
+    TASK["lookback"] = arguments.lookback
     if "lstune" not in arguments.peers:
         arguments.peers = ["lstune", *arguments.peers]
     allowed = sorted(os.sched_getaffinity(0))

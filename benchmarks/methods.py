@@ -248,6 +248,16 @@ def report(results: dict[str, list[float]], methods: list[str]) -> str:
     return "\n".join(lines)
 
 
+def pairs(results: dict[str, list[float]], one: str, other: str) -> str:
+    """Regret of `one` less that of `other`, series by series and seed by seed: mean +- standard error."""
+    keys = [key.split("|", 1)[1] for key in results if key.startswith(f"{one}|")]
+    shared = [key for key in keys if f"{other}|{key}" in results]
+    gaps = np.array([np.subtract(results[f"{one}|{key}"], results[f"{other}|{key}"]) for key in shared])
+    errors = gaps.std(axis=0, ddof=1) / np.sqrt(len(gaps))
+    cells = [f"{gaps[:, n - 1].mean():+.4f} +- {errors[n - 1]:.4f} after {n}" for n in CHECKPOINTS]
+    return f"{one} less {other}, {len(gaps)} pairs: {', '.join(cells)}"
+
+
 def plot(results: dict[str, list[float]], methods: list[str], path: Path) -> None:
     """Median regret against full trainings, a panel for each series."""
     import matplotlib
@@ -281,11 +291,16 @@ def main() -> None:
     parser.add_argument("--methods", default="", help="names divided by commas; all if not given")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "tables" / "methods.json")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument(
+        "--pairs", action="append", default=[], metavar="A,B", help="compare two methods seed by seed"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     methods = [name.strip() for name in arguments.methods.split(",") if name.strip()] or list(METHODS)
     results = run(arguments.seeds, arguments.out, methods, arguments.workers)
     print(report(results, methods))
+    for names in arguments.pairs:
+        print(pairs(results, *(name.strip() for name in names.split(","))))
     if arguments.plot:
         plot(results, methods, arguments.plot)
 
