@@ -41,7 +41,7 @@ from typing import Any
 
 import numpy as np
 
-from quality import ROWS, TASKS
+from quality import ROWS, TASKS, Kept
 
 SERIES = ("melbourne", "bike", "btc")
 LOOKBACKS = (4, 8, 16, 24, 32, 48, 64)
@@ -462,24 +462,16 @@ def main() -> None:
         "--keep", type=Path, help="file of results, a line each; those it holds are not made again"
     )
     arguments = parser.parse_args()
-    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
-    if arguments.keep is not None and arguments.keep.exists():
-        for line in arguments.keep.read_text().splitlines():
-            row = json.loads(line)
-            kept[row["peer"], row["series"], row["seed"], row["budget"]] = row
+    kept, found = Kept(arguments.keep), {}
     print(f"{'series':<11}{'peer':<16}{'seed':>5}{'ratio':>8}{'seconds':>9}{'trials':>8}")
     for seed in arguments.seeds:
         for name in arguments.series:
             spec = specification(arguments.data, name, arguments.budget, arguments.search_share, seed)
             for peer in arguments.peers:
-                key = peer, name, seed, arguments.budget
-                if key not in kept:
-                    about = dict(zip(("peer", "series", "seed", "budget"), key, strict=True))
-                    kept[key] = {**about, **measure(peer, spec, arguments.python)}
-                    if arguments.keep is not None:
-                        with arguments.keep.open("a") as file:
-                            file.write(json.dumps(kept[key]) + "\n")
-                row = kept[key]
+                asked = peer, spec, arguments.python
+                about = [peer, name, seed, arguments.budget, arguments.search_share]
+                row = kept.get(about, lambda asked=asked: measure(*asked))
+                found[peer, name, seed] = row
                 figures = (
                     row["error"]
                     if "error" in row
@@ -490,8 +482,8 @@ def main() -> None:
     for peer in arguments.peers:
         cells = []
         for name in arguments.series:
-            found = [kept[peer, name, seed, arguments.budget] for seed in arguments.seeds]
-            ratios = sorted(row["ratio"] for row in found if "ratio" in row)
+            rows = [found[peer, name, seed] for seed in arguments.seeds]
+            ratios = sorted(row["ratio"] for row in rows if "ratio" in row)
             middle = f"{statistics.median(ratios):.3f}" if ratios else "-"
             cells.append(f"{middle} ({ratios[0]:.3f} to {ratios[-1]:.3f})" if len(ratios) > 1 else middle)
         print(f"| {peer} | " + " | ".join(cells) + " |")

@@ -20,6 +20,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,12 +103,12 @@ class Kept:
                 row = json.loads(line)
                 self.rows[row.pop("asked")] = row
 
-    def get(self, data: Path, task: Task, budget: str, seed: int, rows: int) -> dict[str, Any]:
-        """The row, measured now if it is not there."""
-        asked = json.dumps([asdict(task), budget, seed, rows], sort_keys=True)
+    def get(self, about: list[Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The row of what was asked, measured now if it is not there; one with an error is not kept."""
+        asked = json.dumps(about, sort_keys=True)
         if asked not in self.rows:
-            self.rows[asked] = one(data, task, budget, seed, rows)
-            if self.file is not None:
+            self.rows[asked] = measure()
+            if self.file is not None and "error" not in self.rows[asked]:
                 with open(self.file, "a", encoding="utf-8") as file:
                     file.write(json.dumps({"asked": asked, **self.rows[asked]}) + "\n")
         return self.rows[asked]
@@ -132,7 +133,8 @@ def main() -> None:
             print(f"{name:<12} skipped: no {task.file}")
             continue
         for seed in (int(seed) for seed in args.seeds.split(",")):
-            row = kept.get(args.data, task, args.budget, seed, args.rows)
+            asked = args.data, task, args.budget, seed, args.rows
+            row = kept.get([asdict(task), *asked[2:]], lambda asked=asked: one(*asked))
             ratios.append(row["ratio"])
             print(
                 f"{name:<12}{seed:>5}{row['ratio']:>9.4f} {row['beside'].replace('_', ' '):<16}"
