@@ -208,11 +208,8 @@ def _suggest(trial: Any) -> dict[str, Any]:
     }
 
 
-def run_optuna_torch(task: Task) -> Answer:
-    import optuna
+def _torch_forecaster(params: dict[str, Any]) -> Any:
     import torch
-
-    torch.manual_seed(task.seed)
 
     class Forecaster(torch.nn.Module):
         def __init__(self, params: dict[str, Any]) -> None:
@@ -225,6 +222,15 @@ def run_optuna_torch(task: Task) -> Answer:
 
         def forward(self, x: Any) -> Any:
             return self.head(self.drop(self.lstm(x)[0][:, -1]))
+
+    return Forecaster(params)
+
+
+def run_optuna_torch(task: Task) -> Answer:
+    import optuna
+    import torch
+
+    torch.manual_seed(task.seed)
 
     def train(model: Any, params: dict[str, Any], x: Any, y: Any) -> Any:
         """One epoch after another."""
@@ -248,7 +254,7 @@ def run_optuna_torch(task: Task) -> Answer:
         params = _suggest(trial)
         x, y = tensors(values, params["lookback"], 0, task.validation)
         x_val, y_val = tensors(values, params["lookback"], task.validation, task.test)
-        model, best = Forecaster(params), math.inf
+        model, best = _torch_forecaster(params), math.inf
         for epoch, _ in enumerate(train(model, params, x, y), start=1):
             with torch.no_grad():
                 value = float((model(x_val) - y_val).abs().mean())
@@ -267,7 +273,7 @@ def run_optuna_torch(task: Task) -> Answer:
     study.optimize(objective, timeout=task.search_left)
     params, epochs = study.best_params, study.best_trial.user_attrs["epochs"]
     values, mean, deviation = task.standardized(task.test)
-    model = Forecaster(params)
+    model = _torch_forecaster(params)
     training = train(model, params, *tensors(values, params["lookback"], 0, task.test))
     for _ in range(epochs):
         next(training)
