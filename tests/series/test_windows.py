@@ -218,6 +218,18 @@ def test_level_input_adds_the_level_where_the_transform_hides_it():
     assert fit_pipeline(SERIES, TRAIN, transform="level", level_input=True, lookback=4).channels == 3
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_without_feature_inputs_a_window_is_that_of_the_target_alone(transform):
+    target = replace(SERIES, features=np.empty((ROWS, 0)), feature_names=())
+    settings = {"transform": transform, "lookback": 6, "lags": (24,), "calendar": "auto"}
+    without = fit_pipeline(SERIES, TRAIN, feature_inputs=False, **settings)
+    alone = fit_pipeline(target, TRAIN, **settings)
+    assert without.channels == alone.channels == fit_pipeline(SERIES, TRAIN, **settings).channels - 2
+    assert np.array_equal(inputs_of(without.windows(VALIDATION)), inputs_of(alone.windows(VALIDATION)))
+    restored = Pipeline.from_dict(json.loads(json.dumps(without.to_dict()))).bind(SERIES)
+    assert np.array_equal(inputs_of(restored.windows(VALIDATION)), inputs_of(without.windows(VALIDATION)))
+
+
 def test_stride_keeps_the_latest_window():
     pipeline = fit_pipeline(SERIES, TRAIN, lookback=12)
     full, sparse = pipeline.windows(TRAIN), pipeline.windows(TRAIN, stride=5)

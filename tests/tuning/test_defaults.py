@@ -22,6 +22,7 @@ NATURES = [
     Nature(2500, season=365),
     Nature(2100, positive=True, multiplicative=True),
     Nature(50_000, season=168, dated=False),
+    Nature(2100, positive=True, features=2),
 ]
 
 
@@ -56,6 +57,13 @@ def test_the_space_depends_on_the_series():
     assert "seasonal_difference" not in default_space(Nature(2000))["transform"].options
     assert default_space(Nature(2000, dated=False))["calendar"].size == 1
     assert default_space(Nature(100))["units"].high < default_space(Nature(50_000))["units"].high
+    assert "feature_inputs" not in default_space(Nature(2000))
+
+
+def test_with_features_some_of_the_first_settings_do_without():
+    space, first = build_space(None, Nature(2000, positive=True, features=3))
+    assert space["feature_inputs"].options == ("all", "none")
+    assert {setting["feature_inputs"] for setting in first} == {"all", "none"}
 
 
 def test_every_hyperparameter_of_the_field_is_in_the_space():

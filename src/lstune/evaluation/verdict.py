@@ -108,5 +108,7 @@ def _no_skill(best: str, skill: float, interval: tuple[float, float], p_value: f
         return f"{sentence} (it is without error here)"
     if skill == 0.0 and p_value == 1.0:
         return f"{sentence} (the errors are the same)"
-    way = "better" if skill >= 0 else "worse"
-    return f"{sentence} ({100 * abs(skill):.{_places(skill)}f} % {way}, {_evidence(interval, p_value)})"
+    # Says whose error it is and what it counts for: "use X (13 % better)" would praise X.
+    way = "better, which may be chance" if skill >= 0 else "worse"
+    size = f"{100 * abs(skill):.{_places(skill)}f} %"
+    return f"{sentence} (the LSTM was {size} {way}: {_evidence(interval, p_value)})"

@@ -60,6 +60,7 @@ class PipelineConfig:
     calendar: str | tuple[str, ...] = "none"
     lags: tuple[int, ...] = ()
     level_input: bool = False
+    feature_inputs: bool = True
     season: int | None = None
 
     def __post_init__(self) -> None:
@@ -318,9 +319,8 @@ def fit_pipeline(
             )
         )
     columns = _raw_columns(series, config)
-    inputs = _fit_inputs(
-        columns[max(first, train_range.start) : train_range.stop], config, len(series.feature_names)
-    )
+    features = series.features.shape[1] if config.feature_inputs else 0
+    inputs = _fit_inputs(columns[max(first, train_range.start) : train_range.stop], config, features)
     if config.transform == "relative":
         sample = origins[:: max(1, len(origins) // _SPREAD_WINDOWS)]
         spread = _relative_columns(series, config, sample).reshape(-1, 1 + len(config.lags))
@@ -351,7 +351,8 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
         shifted[lag - 1 :] = z[: len(z) - lag + 1]
         columns.append(shifted)
     calendar = calendar_features(series, tuple(config.calendar))
-    return np.concatenate([np.stack(columns, axis=1), series.features, calendar], axis=1)
+    features = [series.features] if config.feature_inputs else []
+    return np.concatenate([np.stack(columns, axis=1), *features, calendar], axis=1)
 
 
 def _fit_inputs(rows: F64, config: PipelineConfig, features: int) -> Scaler:

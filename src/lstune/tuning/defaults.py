@@ -38,6 +38,7 @@ class Nature:
 
     `rows`: training rows. `season`: rows in a season, 1 for none. `positive`: whether all values are above 0.
     `dated`: whether the series has a calendar. `multiplicative`: whether its steps grow with its level.
+    `features`: how many columns there are beside the target.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Nature:
     horizon: int = 1
     dated: bool = True
     multiplicative: bool = False
+    features: int = 0
 
 
 def _lookbacks(nature: Nature) -> tuple[int, int, int]:
@@ -99,6 +101,8 @@ def default_space(nature: Nature) -> Space:
             "lags": Choice(("none", "season")) if 1 < nature.season <= nature.rows // 4 else Fixed("none"),
             "level_input": Choice((False, True)) if set(transforms) - {"level"} else Fixed(False),
             "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
+            # Further columns help, or are one more thing to overfit: their past must tell about the target.
+            **({"feature_inputs": Choice(("all", "none"))} if nature.features else {}),
             "units": Int(8, widest, log=True, default=min(64, widest)),
             "layers": Int(1, 2, default=1),
             # relu is not bounded: beyond the range of the training rows its cells ran away on a price series.
@@ -138,14 +142,14 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
 
     A setting names only what differs from the defaults of the space. Steps with the level, last season's
     values and a fast rate won on hourly demand, the level with a slower rate on temperatures, the level with
-    last season's values on seasonal patterns in noise.
+    last season's values on seasonal patterns in noise. Where there are features, half of them do without.
     """
     fast = {"learning_rate": 0.01, "lags": "season", "level_input": True}
     wanted: list[dict[str, Any]] = [
         {"transform": "difference", **fast},
         {"transform": "level"},
-        {"transform": "log_difference"},
-        {"transform": "level", **fast},
+        {"transform": "log_difference", "feature_inputs": "none"},
+        {"transform": "level", **fast, "feature_inputs": "none"},
     ]
     settings = []
     for setting in wanted:

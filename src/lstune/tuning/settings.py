@@ -60,6 +60,9 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter(
             "level_input", "the level as an input beside the transformed target", False, (True, False)
         ),
+        Hyperparameter(
+            "feature_inputs", "the series' features as inputs, or the target alone", "all", ("all", "none")
+        ),
         Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
         Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
         Hyperparameter(
@@ -83,6 +86,7 @@ class Recipe:
     calendar: str
     lags: tuple[int, ...]
     level_input: bool
+    feature_inputs: bool
     supervision: str
     stride: int
     train: TrainConfig
@@ -118,6 +122,7 @@ class Recipe:
             calendar=self.calendar,
             lags=self.lags,
             level_input=self.level_input,
+            feature_inputs=self.feature_inputs,
         )
 
     def model(self, channels: int, horizon: int) -> ModelConfig:
@@ -175,6 +180,7 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         calendar=str(value["calendar"]),
         lags=parse_lags(value["lags"], season),
         level_input=bool(value["level_input"]),
+        feature_inputs=value["feature_inputs"] == "all",
         supervision=value["supervision"],
         stride=_stride(value["stride"], lookback),
         train=train,

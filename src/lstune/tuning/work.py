@@ -209,6 +209,7 @@ class Work:
             multiplicative=is_multiplicative(series.values[: max(1, int(len(series) * share))]),
             horizon=options.horizon,
             dated=series.has_timestamps,
+            features=len(series.feature_names),
         )
         space, first = build_space(changes, nature)
         check_strategy(space, series.feature_names)
