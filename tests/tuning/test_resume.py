@@ -43,7 +43,9 @@ def whole(tmp_path_factory):
     return lstune.tune(make_series(), trials=14, space=SPACE, workers=1, seed=2, out=out)
 
 
-def test_after_ctrl_c(whole, tmp_path):
+def test_after_ctrl_c(whole, tmp_path, monkeypatch):
+    # The trials are so short that all of them may end between two looks at the usual pace.
+    monkeypatch.setattr("lstune.tuning.executors.threads._TICK", 0.001)
     first = lstune.tune(
         make_series(), trials=14, space=SPACE, workers=1, seed=2, out=tmp_path / "run", progress=PressAfter(3)
     )
