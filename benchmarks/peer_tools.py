@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LOOKBACKS", "PEERS", "work"]
+__all__ = ["LOOKBACKS", "PEERS"]
 
 LOOKBACKS = (4, 8, 16, 24, 32, 48, 64)
 MAX_EPOCHS, PATIENCE = 60, 6
 
 
-class Task:
+class Assignment:
     """What a peer is given: values (rows,), where validation and test begin, horizon, seconds, and a seed."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def windows(
 # --- The peers --------------------------------------------------------------
 
 
-def run_neuralforecast(task: Task, backend: str = "optuna") -> Answer:
+def run_neuralforecast(task: Assignment, backend: str = "optuna") -> Answer:
     import optuna
     import pandas as pd
     from neuralforecast import NeuralForecast
@@ -103,11 +103,11 @@ def run_neuralforecast(task: Task, backend: str = "optuna") -> Answer:
     return forecasts.sort_values(["cutoff", "ds"])["AutoLSTM"].to_numpy().reshape(-1, task.horizon), trials
 
 
-def run_ray(task: Task) -> Answer:
+def run_ray(task: Assignment) -> Answer:
     return run_neuralforecast(task, "ray")
 
 
-def run_darts(task: Task) -> Answer:
+def run_darts(task: Assignment) -> Answer:
     import optuna
     import pandas as pd
     from darts import TimeSeries
@@ -171,7 +171,7 @@ def run_darts(task: Task) -> Answer:
     return np.stack(made), len(study.trials)
 
 
-def _study(task: Task, pruner: Any) -> Any:
+def _study(task: Assignment, pruner: Any) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -208,7 +208,7 @@ def _torch_forecaster(params: dict[str, Any], horizon: int) -> Any:
     return Forecaster(params)
 
 
-def run_optuna_torch(task: Task) -> Answer:
+def run_optuna_torch(task: Assignment) -> Answer:
     import optuna
     import torch
 
@@ -264,7 +264,7 @@ def run_optuna_torch(task: Task) -> Answer:
         return model(x).numpy() * deviation + mean, len(study.trials)
 
 
-def run_keras_tuner(task: Task) -> Answer:
+def run_keras_tuner(task: Assignment) -> Answer:
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3")
     import keras
 
@@ -330,7 +330,7 @@ def run_keras_tuner(task: Task) -> Answer:
     return model.predict(cut(lookback, task.test, len(values))[0], verbose=0) * deviation + mean, len(done)
 
 
-def run_lstune(task: Task) -> Answer:
+def run_lstune(task: Assignment) -> Answer:
     import lstune
     from lstune.series import take_rows
 
@@ -347,7 +347,7 @@ def run_lstune(task: Task) -> Answer:
     return tail, sum(run.result["trials"].values())
 
 
-PEERS: dict[str, Callable[[Task], Answer]] = {
+PEERS: dict[str, Callable[[Assignment], Answer]] = {
     "lstune": run_lstune,
     "neuralforecast": run_neuralforecast,
     "ray": run_ray,
@@ -380,7 +380,7 @@ def work(peer: str) -> None:
     for name in _MODULES[peer]:
         importlib.import_module(name)
     answer, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
-    task = Task(spec)
+    task = Assignment(spec)
     forecasts, trials = PEERS[peer](task)
     seconds = time.monotonic() - task.began
     print(
@@ -389,3 +389,7 @@ def work(peer: str) -> None:
         ),
         file=answer,
     )
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -40,9 +39,10 @@ import numpy as np
 import lstune
 from lstune.evaluation import baseline_forecasts
 from lstune.series import scored_origins, split_series, take_rows
-from peer_tools import LOOKBACKS, PEERS, work
+from peer_tools import LOOKBACKS, PEERS
 from quality import ROWS, TASKS, Kept, Task
 
+WORKER = Path(__file__).resolve().with_name("peer_tools.py")
 SERIES = {**TASKS, "pjm-24": Task("pjm_rto_hourly_2023.csv", "load_mw", 1.0, 24, ("seasonal_naive",))}
 
 
@@ -50,7 +50,7 @@ def measure(peer: str, spec: dict[str, Any], python: str) -> dict[str, Any]:
     """One peer on one series with one seed: the ratio to the simple forecast, seconds, trials."""
     with tempfile.TemporaryDirectory() as folder:  # libraries leave logs where they run
         done = subprocess.run(
-            [python if peer != "lstune" else sys.executable, os.path.abspath(__file__), "--worker", peer],
+            [python if peer != "lstune" else sys.executable, WORKER, peer],
             input=json.dumps(spec),
             capture_output=True,
             text=True,
@@ -67,15 +67,15 @@ def measure(peer: str, spec: dict[str, Any], python: str) -> dict[str, Any]:
 
 def score(forecasts: np.ndarray, spec: dict[str, Any]) -> float:
     """Mean absolute error of forecasts (origins, H) by that of the simple one; NaN if some are missing."""
-    horizon, values, observed = spec["horizon"], np.array(spec["values"]), np.array(spec["observed"])
-    origins = np.arange(spec["test"] - 1, len(values) - horizon)
-    rows = origins[:, None] + np.arange(1, horizon + 1)
-    if forecasts.shape != rows.shape:
+    horizon, test, values = spec["horizon"], spec["test"], np.array(spec["values"])
+    if forecasts.shape != (len(values) - horizon - test + 1, horizon):
         return float("nan")
-    # Values that were missing and filled in count for nobody.
-    scored = np.isin(origins, spec["origins"])[:, None] & observed[rows]
+    origins = np.array(spec["origins"])
+    rows = origins[:, None] + np.arange(1, horizon + 1)
+    observed = np.array(spec["observed"])[rows]  # values that were missing and filled in count for nobody
     simple = baseline_forecasts(values, origins, horizon=horizon, season=spec["season"])[spec["beside"]]
-    errors = [np.abs(made - values[rows])[scored].mean() for made in (forecasts, simple)]
+    made = forecasts[origins + 1 - test]
+    errors = [np.abs(forecast - values[rows])[observed].mean() for forecast in (made, simple)]
     return float(errors[0] / errors[1])
 
 
@@ -104,9 +104,6 @@ def specification(data: Path, name: str, budget: float, share: float, seed: int)
 
 def main() -> None:
     """Parse and run."""
-    if len(sys.argv) == 3 and sys.argv[1] == "--worker":
-        work(sys.argv[2])
-        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--series", nargs="+", choices=list(SERIES), default=list(SERIES))

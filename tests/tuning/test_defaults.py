@@ -64,6 +64,8 @@ def test_with_features_some_of_the_first_settings_do_without():
     space, first = build_space(None, Nature(2000, positive=True, features=3))
     assert space["feature_inputs"].options == ("all", "none")
     assert {setting["feature_inputs"] for setting in first} == {"all", "none"}
+    _, alone = build_space(None, Nature(1400, positive=True, multiplicative=True, features=3))
+    assert [setting["feature_inputs"] for setting in alone] == ["all"]
 
 
 def test_every_hyperparameter_of_the_field_is_in_the_space():

@@ -142,14 +142,15 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
 
     A setting names only what differs from the defaults of the space. Steps with the level, last season's
     values and a fast rate won on hourly demand, the level with a slower rate on temperatures, the level with
-    last season's values on seasonal patterns in noise. Where there are features, half of them do without.
+    last season's values on seasonal patterns in noise. Where there are features the later half do without,
+    never the first: alone, as the method manual takes it, it is to use what was asked for.
     """
     fast = {"learning_rate": 0.01, "lags": "season", "level_input": True}
     wanted: list[dict[str, Any]] = [
         {"transform": "difference", **fast},
         {"transform": "level"},
-        {"transform": "log_difference", "feature_inputs": "none"},
-        {"transform": "level", **fast, "feature_inputs": "none"},
+        {"transform": "log_difference"},
+        {"transform": "level", **fast},
     ]
     settings = []
     for setting in wanted:
@@ -157,6 +158,9 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
             known = {n: v for n, v in setting.items() if n in space and space[n].contains(v)}
             if known not in settings:
                 settings.append(known)
+    if "feature_inputs" in space and space["feature_inputs"].contains("none"):
+        for setting in settings[(len(settings) + 1) // 2 :]:
+            setting["feature_inputs"] = "none"
     return settings or [{}]
 
 
