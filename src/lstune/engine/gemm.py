@@ -25,6 +25,7 @@ from lstune.engine.simd import TILE_ROWS, WIDTH, emit_cases, load, pointer, shar
 __all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
 
 PANEL = 2 * WIDTH  # columns of a panel, and of a register tile
+UNROLL = 4  # steps of a tile in one turn of its loop: its counters then cost next to nothing
 
 _F32 = ir.FloatType()
 _I64 = ir.IntType(64)
@@ -39,45 +40,57 @@ def _number(value: int) -> ir.Constant:
     return ir.Constant(_I64, value)
 
 
-def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> None:
-    """One register tile: c[0:rows, 0:PANEL] = or += a[0:rows, 0:steps] @ b[0:steps, 0:PANEL]."""
-    function = builder.function
+def _offsets(builder: ir.IRBuilder, step: ir.Value, count: int) -> list[ir.Value]:
+    """0, step, 2 * step and so on, of which the compiler cannot see that they are so.
+
+    It would otherwise walk from one address of a tile to the next by additions, a quarter of the loop's
+    instructions, where an offset that stays in a register is part of the load.
+    """
+    kind = ir.FunctionType(_I64, [_I64])
+    multiples = [builder.mul(step, _number(n)) for n in range(2, count)]
+    hidden = [builder.asm(kind, "", "=r,0", [value], side_effect=False) for value in multiples]
+    return [_number(0), step, *hidden][:count]
+
+
+def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value], down: bool) -> None:
+    """One register tile: c[0:rows, 0:PANEL] = or += a[0:rows, 0:steps] @ b[0:steps, 0:PANEL].
+
+    The left operand's neighbours in memory are its columns or, with `down`, its rows.
+    """
     vector = ir.VectorType(_F32, WIDTH)
     # A fused multiply-add where the processor has one, else a product and a sum.
     fma = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{WIDTH}f32"
     )
-    a_offsets = [builder.mul(place["a_row"], _number(r)) for r in range(rows)]
+    a_far = _offsets(builder, place["a_col"], UNROLL) if down else _offsets(builder, place["a_row"], rows)
+    b_far = _offsets(builder, place["b_step"], UNROLL)
+    a_now, b_now = (cgutils.alloca_once_value(builder, place[name]) for name in ("a", "b"))
+    zero = ir.Constant(vector, [0.0] * WIDTH)
+    sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(2)] for _ in range(rows)]
 
-    entry = builder.block
-    loop, done = (function.append_basic_block(name) for name in ("tile", "tile.end"))
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    index = builder.phi(_I64)
-    a_now, b_now = builder.phi(place["a"].type), builder.phi(place["b"].type)
-    sums = [[builder.phi(vector) for _ in range(2)] for _ in range(rows)]
-    right = [load(builder, builder.gep(b_now, [_number(v * WIDTH)]), WIDTH) for v in range(2)]
-    results = []
-    for r in range(rows):
-        scalar = builder.load(builder.gep(a_now, [a_offsets[r]]), typ=_F32)
-        left = spread(builder, scalar)
-        results.append([builder.call(fma, [left, right[v], sums[r][v]]) for v in range(2)])
-    following = builder.add(index, _number(1))
-    for phi, first, later in (
-        (index, _number(0), following),
-        (a_now, place["a"], builder.gep(a_now, [place["a_col"]])),
-        (b_now, place["b"], builder.gep(b_now, [place["b_step"]])),
-        *(
-            (sums[r][v], ir.Constant(vector, [0.0] * WIDTH), results[r][v])
-            for r in range(rows)
-            for v in range(2)
-        ),
-    ):
-        phi.add_incoming(first, entry)
-        phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_signed("<", following, place["steps"]), loop, done)
+    def emit_steps(count: int) -> None:
+        a, b = builder.load(a_now), builder.load(b_now)
+        for n in range(count):
+            b_at = builder.gep(b, [b_far[n]])
+            right = [load(builder, builder.gep(b_at, [_number(v * WIDTH)]), WIDTH) for v in range(2)]
+            for r in range(rows):
+                far, near = (n, r) if down else (r, n)
+                a_at = builder.gep(builder.gep(a, [a_far[far]]), [_number(near)])
+                left = spread(builder, builder.load(a_at, typ=_F32))
+                for v in range(2):
+                    builder.store(builder.call(fma, [left, right[v], builder.load(sums[r][v])]), sums[r][v])
+        a_step = builder.mul(place["a_col"], _number(count)) if down else _number(count)
+        builder.store(builder.gep(a, [a_step]), a_now)
+        builder.store(builder.gep(b, [builder.mul(place["b_step"], _number(count))]), b_now)
 
-    builder.position_at_end(done)
+    done = _number(0)
+    if rows > TILE_ROWS // 2:  # smaller ones are rare, since row blocks are even, and take time to compile
+        done = builder.and_(place["steps"], _number(-UNROLL))
+        with cgutils.for_range_slice(builder, _number(0), done, _number(UNROLL), _I64):
+            emit_steps(UNROLL)
+    with cgutils.for_range_slice(builder, done, place["steps"], _number(1), _I64):
+        emit_steps(1)
+
     with builder.if_else(builder.icmp_signed("!=", place["add"], _number(0))) as (adding, setting):
         for block, add in ((adding, True), (setting, False)):
             with block:
@@ -85,12 +98,10 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value]) -> 
                     row = builder.gep(place["c"], [builder.mul(place["c_step"], _number(r))])
                     for v in range(2):
                         address = builder.gep(row, [_number(v * WIDTH)])
-                        old = load(builder, address, WIDTH) if add else None
-                        store(
-                            builder,
-                            results[r][v] if old is None else builder.fadd(results[r][v], old),
-                            address,
-                        )
+                        value = builder.load(sums[r][v])
+                        if add:
+                            value = builder.fadd(value, load(builder, address, WIDTH))
+                        store(builder, value, address)
 
 
 _PARAMETERS = (
@@ -113,6 +124,7 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     v = dict(zip(_PARAMETERS, function.args, strict=True))
     blocks = builder.sdiv(builder.add(v["m"], _number(TILE_ROWS - 1)), _number(TILE_ROWS))
     begin = cgutils.alloca_once_value(builder, _number(0))
+    down = builder.zext(builder.icmp_signed("!=", v["a_col"], _number(1)), _I64)
 
     def smaller(left: ir.Value, right: ir.Value) -> ir.Value:
         return builder.select(builder.icmp_signed("<", left, right), left, right)
@@ -140,11 +152,11 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 place["c"] = builder.gep(v["c"], [builder.add(c_at, builder.mul(row, v["c_step"]))])
                 place.update(steps=steps, add=add)
 
-                def emit(r: int, place: dict[str, ir.Value] = place) -> None:
-                    if r > 0:
-                        _emit_tile(builder, r, place)
+                def emit(case: int, place: dict[str, ir.Value] = place) -> None:
+                    _emit_tile(builder, case // 2 + 1, place, down=bool(case % 2))
 
-                emit_cases(builder, rows, TILE_ROWS + 1, emit)
+                case = builder.mul(builder.sub(rows, _number(1)), _number(2))
+                emit_cases(builder, builder.add(case, down), 2 * TILE_ROWS, emit)
     builder.ret_void()
     return function
 
@@ -200,7 +212,7 @@ def _gemm_python(
 #      accumulate)
 #
 # C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies
-# at a_at + i*a_row + p*a_col. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
+# at a_at + i*a_row + p*a_col, where one of the two strides is 1. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
 # c_at + j*c_panel + i*c_step: a plain row-major matrix has a panel stride of PANEL and its row length as
 # step; a packed one has step PANEL. `depth` is how many rows of a panel are worked off before the next row
 # block comes. All counts must be 1 or more.

@@ -30,6 +30,58 @@ def _gather(ws, at, inputs, starts, order, position, steps, b):
 
 
 @entry
+def _span(
+    training, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
+    batch, first_step, loss_code, loss_shape, position, windows, total, errors,
+    segments, gradient, slots, settings, rate, seed, step, stop, outputs,
+):  # fmt: skip
+    """Batches of order[position : windows], trained on or evaluated: the one function that Python calls.
+
+    One for both, since compiling takes several seconds for each. The last two lines of arguments are those
+    that only training needs, but for `outputs`, which only evaluation fills.
+    """
+    last = table[len(table) - 1]
+    units, out_step = last[UNITS], last[OUT_STEP]
+    rows = steps if last[OUT_SEQUENCE] else 1
+    # A caller that wants the last step alone gives one row for it.
+    skip = rows - outputs.shape[1]
+    while position < windows:
+        if stop[0] != 0:
+            return SPAN_STOPPED, position, step, total
+        b = min(batch, windows - position)
+        key = mix(seed, step)
+        _gather(ws, table[0, IN_AT], inputs, starts, order, position, steps, b)
+        forward(ws, table, rates, theta, steps, b, training, key)
+        value = loss(
+            ws, last, steps, b, first_step, loss_code, loss_shape,
+            targets, target_starts, target_step, order, position, training, errors,
+        )  # fmt: skip
+        if training:
+            if not math.isfinite(value):
+                return SPAN_DIVERGED, position, step, total
+            backward(ws, table, rates, theta, gradient, steps, b, key)
+            step += 1
+            optimizer_step(theta, gradient, slots, settings, segments, rate, step)
+        else:
+            at = output_at(last, steps, b)
+            for t in range(skip, rows):
+                for j in range(b):
+                    for u in range(units):
+                        outputs[position + j, t - skip, u] = ws[at + (t * b + j) * out_step + u]
+        total += value * b
+        position += b
+    return SPAN_DONE, position, step, total
+
+
+ENTRY = _span
+
+# What evaluation has no use for.
+_NEVER = np.zeros(1, np.int64)
+_NO_SEGMENTS, _NO_WEIGHTS = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
+_NO_SLOTS, _NO_SETTINGS = np.zeros((0, 0), np.float32), np.zeros(0)
+_NO_OUTPUTS = np.zeros((0, 0, 0), np.float32)
+
+
 def train_span(
     ws, table, rates, segments, theta, gradient, slots, settings,
     inputs, starts, steps, targets, target_starts, target_step, order, batch, first_step,
@@ -41,53 +93,21 @@ def train_span(
     an epoch cut into spans adds up in the same order; so do `errors` (see `loss`). A batch whose loss is not
     finite changes no weight and ends the span; so does `stop[0]`, which another thread may set.
     """
-    while position < windows:
-        if stop[0] != 0:
-            return SPAN_STOPPED, position, step, total
-        b = min(batch, windows - position)
-        key = mix(seed, step)
-        _gather(ws, table[0, IN_AT], inputs, starts, order, position, steps, b)
-        forward(ws, table, rates, theta, steps, b, True, key)
-        last = table[len(table) - 1]
-        value = loss(
-            ws, last, steps, b, first_step, loss_code, loss_shape,
-            targets, target_starts, target_step, order, position, True, errors,
-        )  # fmt: skip
-        if not math.isfinite(value):
-            return SPAN_DIVERGED, position, step, total
-        backward(ws, table, rates, theta, gradient, steps, b, key)
-        step += 1
-        optimizer_step(theta, gradient, slots, settings, segments, rate, step)
-        total += value * b
-        position += b
-    return SPAN_DONE, position, step, total
+    return _span(
+        True, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
+        batch, first_step, loss_code, loss_shape, position, windows, total, errors,
+        segments, gradient, slots, settings, rate, seed, step, stop, _NO_OUTPUTS,
+    )  # fmt: skip
 
 
-@entry
 def evaluate_span(
     ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch,
     first_step, loss_code, loss_shape, outputs, position, windows, errors,
 ):  # fmt: skip
-    """Outputs (windows, rows, H) of windows order[position : windows] without dropout, and their loss sum."""
-    total = 0.0
-    last = table[len(table) - 1]
-    units, out_step = last[UNITS], last[OUT_STEP]
-    rows = steps if last[OUT_SEQUENCE] else 1
-    # A caller that wants the last step alone gives one row for it.
-    skip = rows - outputs.shape[1]
-    while position < windows:
-        b = min(batch, windows - position)
-        _gather(ws, table[0, IN_AT], inputs, starts, order, position, steps, b)
-        forward(ws, table, rates, theta, steps, b, False, np.uint64(0))
-        value = loss(
-            ws, last, steps, b, first_step, loss_code, loss_shape,
-            targets, target_starts, target_step, order, position, False, errors,
-        )  # fmt: skip
-        total += value * b
-        at = output_at(last, steps, b)
-        for t in range(skip, rows):
-            for j in range(b):
-                for u in range(units):
-                    outputs[position + j, t - skip, u] = ws[at + (t * b + j) * out_step + u]
-        position += b
+    """Outputs (windows, rows, H) of windows order[position : windows] without dropout; their loss sum."""
+    *_, total = _span(
+        False, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
+        batch, first_step, loss_code, loss_shape, position, windows, 0.0, errors,
+        _NO_SEGMENTS, _NO_WEIGHTS, _NO_SLOTS, _NO_SETTINGS, 0.0, np.uint64(0), 0, _NEVER, outputs,
+    )  # fmt: skip
     return total

@@ -1,16 +1,18 @@
 """Compile the kernels before they are needed, and say so when that takes a while.
 
-All compiled code hangs off two entries, and nothing is compiled for a shape or a setting: one tiny call of
-each is enough for good. numba keeps the machine code on disk; a marker beside it tells a later process,
+All compiled code hangs off one entry, and nothing is compiled for a shape or a setting: one tiny call is
+enough for good. numba keeps the machine code on disk; a marker beside it tells a later process,
 before the compiler starts, whether there is anything to wait for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -18,13 +20,11 @@ import numpy as np
 
 from lstune.engine._jit import JIT_DISABLED, package_stamp
 from lstune.engine.config import OptimizerConfig, lstm_model
-from lstune.engine.loop import evaluate_span, train_span
+from lstune.engine.loop import ENTRY, train_span
 from lstune.engine.network import Network
 from lstune.engine.optimizers import settings_vector, slot_count
 
-__all__ = ["ENTRIES", "is_compiled", "prepare", "warmup"]
-
-ENTRIES = (train_span, evaluate_span)
+__all__ = ["is_compiled", "prepare", "warmup"]
 
 _lock = threading.Lock()
 _ready = False
@@ -33,7 +33,7 @@ _ready = False
 def _marker() -> Path:
     """A file beside numba's cache, named after what the cached code depends on."""
     python = f"{sys.implementation.cache_tag}-numba{numba.__version__}"
-    return Path(train_span.stats.cache_path) / f"lstune-{python}-{package_stamp()[:16]}.compiled"
+    return Path(ENTRY.stats.cache_path) / f"lstune-{python}-{package_stamp()[:16]}.compiled"
 
 
 def is_compiled() -> bool:
@@ -60,7 +60,8 @@ def prepare(announce: bool = True) -> None:
                 file=sys.stderr,
                 flush=True,
             )
-        _call_entries()
+        with _rare_collections():
+            _call_entry()
         if cold:
             with contextlib.suppress(OSError):  # a cache that cannot be written is numba's to complain about
                 _marker().touch()
@@ -74,8 +75,19 @@ def warmup() -> float:
     return time.perf_counter() - began
 
 
-def _call_entries() -> None:
-    """One batch of one window of one step through each entry."""
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Compiling makes millions of small objects that live on: looking for garbage is a tenth of its time."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10_000, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _call_entry() -> None:
+    """One batch of one window of one step."""
     network = Network(lstm_model(1, units=1), 1, 1)
     optimizer = OptimizerConfig()
     count = network.parameters
@@ -86,9 +98,4 @@ def _call_entries() -> None:
         network.workspace, network.table, network.rates, network.segments, theta, gradient, slots,
         settings_vector(optimizer), rows, starts, 1, rows, starts, 0, starts, 1, 0, 0, 1.0, 0.0,
         np.uint64(0), 0, 0, 1, np.zeros(1, np.int64), 0.0, np.zeros(3),
-    )  # fmt: skip
-    outputs = np.zeros((1, 1, 1), np.float32)
-    evaluate_span(
-        network.workspace, network.table, network.rates, theta, rows, starts, 1, rows, starts, 0, starts, 1,
-        0, 0, 1.0, outputs, 0, 1, np.zeros(3),
     )  # fmt: skip
