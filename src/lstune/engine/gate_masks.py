@@ -225,7 +225,7 @@ def gatewise_backward(ws, p, rates, gradient, steps, b):
                 above = p[D_OUT_AT] + j * hidden
             _gather_row(ws, p, panel, row)
             cell_backward(
-                ws, p[ACTIVATION], p[BLOCKS], PANEL, p[SCRATCH_AT],
+                ws, p[ACTIVATION], p[BLOCKS], PANEL, b, p[SCRATCH_AT],
                 p[CELL_AT] + row * hidden, p[SQUASHED_AT] + row * hidden,
                 p[D_HIDDEN_AT] + j * d_step, above, p[D_CELL_AT] + j * hidden, p[SCRATCH_AT],
             )  # fmt: skip

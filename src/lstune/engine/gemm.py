@@ -212,10 +212,10 @@ def _gemm_python(
 #      accumulate)
 #
 # C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies
-# at a_at + i*a_row + p*a_col, where one of the two strides is 1. Row p of B's panel j starts at b_at + j*b_panel + p*b_step, row i of C's at
-# c_at + j*c_panel + i*c_step: a plain row-major matrix has a panel stride of PANEL and its row length as
-# step; a packed one has step PANEL. `depth` is how many rows of a panel are worked off before the next row
-# block comes. All counts must be 1 or more.
+# at a_at + i*a_row + p*a_col, where one of the two strides is 1. Row p of B's panel j starts at
+# b_at + j*b_panel + p*b_step, row i of C's at c_at + j*c_panel + i*c_step: a plain row-major matrix has a
+# panel stride of PANEL and its row length as step; a packed one has step PANEL. `depth` is how many rows of a
+# panel are worked off before the next row block comes. All counts must be 1 or more.
 gemm: Any = _gemm_python if JIT_DISABLED else _gemm_ir
 
 

@@ -134,7 +134,7 @@ def lstm_backward(ws, p, rates, gradient, steps, b):
             elif t == steps - 1:
                 above = p[D_OUT_AT] + j * hidden
             cell_backward(
-                ws, p[ACTIVATION], blocks, panel, p[GATES_AT] + row * PANEL,
+                ws, p[ACTIVATION], blocks, panel, b, p[GATES_AT] + row * PANEL,
                 p[CELL_AT] + row * hidden, p[SQUASHED_AT] + row * hidden,
                 p[D_HIDDEN_AT] + j * d_step, above, p[D_CELL_AT] + j * hidden,
                 p[D_GATES_AT] + j * 4 * hidden,

@@ -15,6 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm_binding
 import numpy as np
 from llvmlite import ir
+from numba.core import cgutils
 
 __all__ = [
     "TILE_ROWS",
@@ -151,6 +152,14 @@ def spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     )
 
 
+def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    """Ask for the line at `address`, to be read and kept; an address that is nobody's does no harm."""
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [builder.bitcast(address, byte), *(ir.Constant(flag, n) for n in (0, 3, 1))])
+
+
 Body = Callable[..., "tuple[Any, ...]"]
 
 
@@ -160,12 +169,13 @@ def emit_loop(
     inputs: list[tuple[ir.Value, ir.Value]],
     outputs: list[tuple[ir.Value, ir.Value]],
     body: Body,
+    soon: list[tuple[ir.Value, ir.Value]] | None = None,
 ) -> None:
     """Run `body` over `count` vectors of WIDTH lanes.
 
     Each input and output is (address of its first lane, floats from one vector to the next). `body` takes one
     Lanes for each input and returns one for each output; inputs are read before outputs are written, vector
-    by vector, so an output may lie on an input.
+    by vector, so an output may lie on an input. What lies at `soon`, given likewise, is asked into the cache.
     """
     before = builder.block
     loop = builder.function.append_basic_block("lanes")
@@ -179,6 +189,8 @@ def emit_loop(
         Lanes(builder, load(builder, builder.gep(base, [builder.mul(index, step)]), WIDTH))
         for base, step in inputs
     ]
+    for base, step in soon or ():
+        _prefetch(builder, builder.gep(base, [builder.mul(index, step)]))
     for (base, step), result in zip(outputs, body(*values), strict=True):
         store(builder, result.value, builder.gep(base, [builder.mul(index, step)]))
     following = builder.add(index, ir.Constant(_I64, 1))
