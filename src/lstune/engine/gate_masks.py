@@ -169,7 +169,8 @@ def gatewise_forward(ws, p, rates, theta, steps, b, key):
             )  # fmt: skip
         for j in range(b):
             row = t * b + j
-            cell, out = p[CELL_AT] + row * hidden, p[OUT_AT] + row * hidden
+            cell = p[CELL_AT] + row * hidden
+            out = p[OUT_AT] + (row if p[OUT_SEQUENCE] else j) * hidden
             _gather_row(ws, p, panel, row)
             cell_forward(
                 ws, p[ACTIVATION], p[BLOCKS], PANEL, p[SCRATCH_AT],

@@ -109,9 +109,10 @@ def lstm_forward(ws, p, rates, theta, steps, b, training, key):
             row = t * b + j
             h_next = p[ROWS_AT] + (row + b) * row_step
             cell = p[CELL_AT] + row * hidden
+            out = p[OUT_AT] + (row if p[OUT_SEQUENCE] else j) * hidden
             cell_forward(
                 ws, p[ACTIVATION], blocks, panel, gates + j * PANEL,
-                cell, cell + b * hidden, p[SQUASHED_AT] + row * hidden, p[OUT_AT] + row * hidden, h_next,
+                cell, cell + b * hidden, p[SQUASHED_AT] + row * hidden, out, h_next,
             )  # fmt: skip
 
 
@@ -302,8 +303,7 @@ def _merge(ws, table, index, steps, b, backwards):
                     to = p[D_OUT_AT] + (source_step * b + j) * p[OUT_STEP]
                     copy(ws, to, merged[D_OUT_AT] + row, units)
                 else:
-                    last = 0 if sequence else (steps - 1) * b
-                    source = p[OUT_AT] + (source_step * b + last + j) * p[OUT_STEP]
+                    source = p[OUT_AT] + (source_step * b + j) * p[OUT_STEP]
                     copy(ws, merged[OUT_AT] + row, source, units)
 
 
@@ -319,9 +319,6 @@ def forward(ws, table, rates, theta, steps, b, training, key):
                 gatewise_forward(ws, p, rates[index], theta, steps, b, layer_key)
             else:
                 lstm_forward(ws, p, rates[index], theta, steps, b, training, layer_key)
-            one_way = not p[D_IN_ADDS] and not p[REVERSED]
-            if one_way and index + 1 < len(table) and not p[OUT_SEQUENCE]:
-                table[index + 1, IN_AT] = p[OUT_AT] + (steps - 1) * b * p[HIDDEN]
         elif p[KIND] == KIND_MERGE:
             _merge(ws, table, index, steps, b, False)
         elif p[KIND] == KIND_DENSE:

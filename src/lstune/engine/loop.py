@@ -9,8 +9,8 @@ import numpy as np
 from lstune.engine._jit import entry, kernel
 from lstune.engine.dropout import mix
 from lstune.engine.kernels import backward, forward
-from lstune.engine.losses import loss, output_at
-from lstune.engine.network import IN_AT, OUT_SEQUENCE, OUT_STEP, UNITS
+from lstune.engine.losses import loss
+from lstune.engine.network import IN_AT, OUT_AT, OUT_SEQUENCE, OUT_STEP, UNITS
 from lstune.engine.optimizers import optimizer_step
 
 # How a span of batches ended.
@@ -63,7 +63,7 @@ def _span(
             step += 1
             optimizer_step(theta, gradient, slots, settings, segments, rate, step)
         else:
-            at = output_at(last, steps, b)
+            at = last[OUT_AT]
             for t in range(skip, rows):
                 for j in range(b):
                     for u in range(units):

@@ -9,7 +9,7 @@ import numpy as np
 from lstune.engine._jit import kernel
 from lstune.engine.config import LOSSES
 from lstune.engine.data import BATCH_TARGETS
-from lstune.engine.network import D_OUT_AT, KIND, KIND_LSTM, OUT_AT, OUT_SEQUENCE, OUT_STEP, UNITS
+from lstune.engine.network import D_OUT_AT, OUT_AT, OUT_SEQUENCE, OUT_STEP, UNITS
 
 _MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
     LOSSES.index(name) for name in ("mse", "mae", "huber", "log_cosh", "pinball")
@@ -17,14 +17,6 @@ _MSE, _MAE, _HUBER, _LOG_COSH, _PINBALL = (
 
 # Keras' epsilon: a relative error counts a target as at least this large.
 RELATIVE_FLOOR = 1e-7
-
-
-@kernel
-def output_at(p, steps, b):
-    """Where the last layer's outputs start: at its last step, if it is an LSTM that gives no sequence."""
-    if p[KIND] == KIND_LSTM and not p[OUT_SEQUENCE]:
-        return p[OUT_AT] + (steps - 1) * b * p[OUT_STEP]
-    return p[OUT_AT]
 
 
 @kernel
@@ -53,7 +45,7 @@ def _loss_of_pairs(
     ws, p, steps, b, first_step, code, shape, targets, target_starts, order, position, training, errors
 ):  # fmt: skip
     """As `loss`, each output scored against the targets of all the batch's windows (see BATCH_TARGETS)."""
-    start, out_step = output_at(p, steps, b), p[OUT_STEP]
+    start, out_step = p[OUT_AT], p[OUT_STEP]
     scale = 1.0 / ((steps - first_step) * b * b)
     total, absolute, squared, relative = 0.0, 0.0, 0.0, 0.0
     for t in range(steps):
@@ -94,7 +86,7 @@ def loss(
             errors,
         )  # fmt: skip
     units, out_step, sequence = p[UNITS], p[OUT_STEP], p[OUT_SEQUENCE]
-    start = output_at(p, steps, b)
+    start = p[OUT_AT]
     rows = steps if sequence else 1
     begin = first_step if sequence else 0
     scale = 1.0 / ((rows - begin) * b * units)

@@ -186,8 +186,8 @@ class Network:
         row[GATES_AT] = self._take(gates // PANEL * panel_size(rows))
         row[CELL_AT] = self._take((rows + batch) * hidden)
         row[SQUASHED_AT] = self._take(rows * hidden)
-        # Kept for every step even if only the last goes on: the same kernel serves both.
-        row[OUT_AT] = self._take(rows * hidden)
+        # Where only the last step goes on, every step writes to the same place.
+        row[OUT_AT] = self._take((rows if layer.return_sequences else batch) * hidden)
         row[D_OUT_AT] = self._take((rows if layer.return_sequences else batch) * hidden)
         row[D_HIDDEN_AT] = self._take(batch * d_hidden_step)
         row[D_CELL_AT] = self._take(batch * hidden)
