@@ -3,20 +3,22 @@
     python benchmarks/engine.py                       # all peers, U = 32, 64, 128, 256: some minutes
     python benchmarks/engine.py --units 32 --peers torch --repeats 1
     python benchmarks/engine.py --activation relu --layers 2 --json result.json
+    python benchmarks/engine.py --cores 16 --peers torch-cuda --batch 256     # beside a GPU
 
 The task is N = 2000 windows of L = 60 steps with C = 1 channel, batches of 32, Adam, mean squared error on
-the last step. Two trials are to be trained on two cores; the figure is seconds for one epoch of one trial:
-wall-clock time / (trials * epochs).
+the last step. As many trials are to be trained as there are cores, two by default; the figure is seconds for
+one epoch of one trial: wall-clock time / (trials * epochs).
 
-- lstune: one process, two threads, one trial each.
-- torch: two processes with one thread each, one trial each. nn.LSTM where it can be used (tanh), else a loop
-  over the steps with the inputs' product taken out of it.
-- Keras: one process that uses both cores for one trial after another, as Keras does by itself.
+- lstune: one process, a thread for each core, one trial each.
+- torch: a process with one thread for each core, one trial each. nn.LSTM where it can be used (tanh), else a
+  loop over the steps with the inputs' product taken out of it.
+- torch-cuda: the same model and as many processes on one GPU, which holds all the data; only if asked for.
+- Keras: one process that uses all cores for one trial after another, as Keras does by itself.
 
 Every peer runs in a process of its own with its own environment, is compiled and warmed up by one epoch that
-is not counted, and is measured `--repeats` times; the median counts. GFLOP/s are those of the recurrent
+is not counted, and is measured `--repeats` times, in turn with the others; the median counts. GFLOP/s are those of the recurrent
 layers' products alone (forward, backward and weight gradient), for one core; their share is of what one core
-reaches in float32 products of 1024 x 1024 matrices (numpy's BLAS, one thread, both cores busy) in the same
+reaches in float32 products of 1024 x 1024 matrices (numpy's BLAS, one thread, all cores busy) in the same
 run. Needs the extra `bench`.
 """
 
@@ -36,13 +38,14 @@ from typing import Any
 
 TASK = {"windows": 2000, "lookback": 60, "channels": 1, "batch": 32}
 PEERS = ("lstune", "torch", "keras-jax", "keras-tensorflow")
-TRIALS = 2
+ONLY_IF_ASKED = ("torch-cuda",)
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 ONE_THREAD = dict.fromkeys(THREAD_LIMITS, "1")
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "lstune": ONE_THREAD,
     "sgemm": ONE_THREAD,
     "torch": ONE_THREAD,
+    "torch-cuda": ONE_THREAD,
     "keras-jax": {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
     "keras-tensorflow": {
         "KERAS_BACKEND": "tensorflow",
@@ -50,10 +53,10 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
         "CUDA_VISIBLE_DEVICES": "-1",
     },
 }
-# How many processes work at once, and how many trials they train meanwhile.
-PROCESSES = {"lstune": 1, "torch": TRIALS, "keras-jax": 1, "keras-tensorflow": 1, "sgemm": TRIALS}
-TRIALS_AT_ONCE = {"lstune": TRIALS, "torch": TRIALS, "keras-jax": 1, "keras-tensorflow": 1}
-SGEMM_SIZE = 1024
+# Those with a process for each trial, and those that train one trial after another.
+PROCESS_EACH = ("torch", "torch-cuda", "sgemm")
+ONE_BY_ONE = ("keras-jax", "keras-tensorflow")
+SGEMM_SIZE, PRODUCTS = 1024, 40
 
 
 def flops(units: int, layers: int) -> float:
@@ -93,7 +96,7 @@ def prepare_lstune(spec: dict[str, Any]) -> Callable[[], None]:
     def run() -> None:
         threads = [
             threading.Thread(target=train, args=(model, config, data), kwargs={"seed": n})
-            for n in range(TRIALS)
+            for n in range(spec["trials"])
         ]
         for thread in threads:
             thread.start()
@@ -166,21 +169,24 @@ def prepare_torch(spec: dict[str, Any]) -> Callable[[], None]:
     import torch
 
     torch.set_num_threads(1)
-    x, y = (torch.from_numpy(array) for array in _data())
-    model = _torch_model(spec)
+    device = spec["device"]
+    x, y = (torch.from_numpy(array).to(device) for array in _data())
+    model = _torch_model(spec).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     loss = torch.nn.MSELoss()
 
     def train(epochs: int) -> None:
         for _ in range(epochs):
-            order, total = torch.randperm(len(x)), 0.0
+            order, total = torch.randperm(len(x), device=device), torch.zeros((), device=device)
             for start in range(0, len(x), TASK["batch"]):
                 rows = order[start : start + TASK["batch"]]
                 optimizer.zero_grad()
                 value = loss(model(x[rows]), y[rows])
                 value.backward()
                 optimizer.step()
-                total += value.item() * len(rows)
+                # Looked at once an epoch: a GPU would wait for each look.
+                total += value.detach() * len(rows)
+            total.item()
 
     train(1)
     return lambda: train(spec["epochs"])
@@ -195,7 +201,7 @@ def prepare_sgemm(spec: dict[str, Any]) -> Callable[[], None]:
     np.matmul(a, b, out=out)
 
     def run() -> None:
-        for _ in range(spec["products"]):
+        for _ in range(PRODUCTS):
             np.matmul(a, b, out=out)
 
     return run
@@ -203,7 +209,8 @@ def prepare_sgemm(spec: dict[str, Any]) -> Callable[[], None]:
 
 PREPARE: dict[str, Callable[[dict[str, Any]], Callable[[], None]]] = {
     "lstune": prepare_lstune,
-    "torch": prepare_torch,
+    "torch": lambda spec: prepare_torch({**spec, "device": "cpu"}),
+    "torch-cuda": lambda spec: prepare_torch({**spec, "device": "cuda"}),
     "keras-jax": prepare_keras,
     "keras-tensorflow": prepare_keras,
     "sgemm": prepare_sgemm,
@@ -212,7 +219,7 @@ PREPARE: dict[str, Callable[[dict[str, Any]], Callable[[], None]]] = {
 
 def work(peer: str, spec: dict[str, Any]) -> None:
     """A worker's life: prepare, say so, then one block for each line read; its start and end are written."""
-    TASK["lookback"] = spec.get("lookback", TASK["lookback"])
+    TASK.update(spec.get("task", {}))
     run = PREPARE[peer](spec)
     print("ready", flush=True)
     for _ in sys.stdin:
@@ -240,34 +247,46 @@ def _line(worker: subprocess.Popen[str], peer: str) -> str:
     return line
 
 
-def measure(peer: str, spec: dict[str, Any], repeats: int) -> list[float]:
-    """Wall-clock seconds of each counted block, from the first worker's start to the last one's end."""
-    workers = [_start(peer, spec) for _ in range(PROCESSES[peer])]
-    try:
-        for worker in workers:
+class Workers:
+    """The processes of one peer, ready to train."""
+
+    def __init__(self, peer: str, spec: dict[str, Any]) -> None:
+        self.peer = peer
+        self._workers = [_start(peer, spec) for _ in range(spec["trials"] if peer in PROCESS_EACH else 1)]
+        for worker in self._workers:
             while _line(worker, peer).strip() != "ready":
                 pass
-        blocks = []
-        for _ in range(repeats):
-            for worker in workers:
-                assert worker.stdin is not None
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
-            spans = [[float(value) for value in _line(worker, peer).split()] for worker in workers]
-            blocks.append(max(end for _, end in spans) - min(start for start, _ in spans))
-        return blocks
-    finally:
-        for worker in workers:
+
+    def block(self) -> float:
+        """Wall-clock seconds of one counted block, from the first worker's start to the last one's end."""
+        for worker in self._workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        spans = [[float(value) for value in _line(worker, self.peer).split()] for worker in self._workers]
+        return max(end for _, end in spans) - min(start for start, _ in spans)
+
+    def end(self) -> None:
+        for worker in self._workers:
             assert worker.stdin is not None
             worker.stdin.close()
             worker.wait()
 
 
-def sgemm_rate(repeats: int) -> float:
-    """GFLOP/s of one core on large products while the other does the same."""
-    products = 40
-    seconds = statistics.median(measure("sgemm", {"products": products}, max(repeats, 3)))
-    return products * 2 * SGEMM_SIZE**3 / seconds / 1e9
+def measure(peers: list[str], spec: dict[str, Any], repeats: int) -> dict[str, list[float]]:
+    """Each peer's blocks. They take turns, so that a slow spell of the machine meets them all."""
+    teams: list[Workers] = []
+    try:
+        for peer in peers:
+            teams.append(Workers(peer, spec))
+        blocks: dict[str, list[float]] = {peer: [] for peer in peers}
+        for _ in range(repeats):
+            for team in teams:
+                blocks[team.peer].append(team.block())
+        return blocks
+    finally:
+        for team in teams:
+            team.end()
 
 
 def _processor() -> str:
@@ -283,35 +302,38 @@ def _processor() -> str:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure everything asked for; the record that is printed and saved."""
-    core, rows = 0.0, []
+    core, rows, cores = 0.0, [], len(os.sched_getaffinity(0))
     for units in arguments.units:
         spec = {
             "units": units,
             "layers": arguments.layers,
             "activation": arguments.activation,
             "epochs": arguments.epochs,
-            "lookback": TASK["lookback"],
+            "trials": cores,
+            "task": TASK,
         }
         row: dict[str, Any] = {"units": units, "seconds": {}, "spread": {}}
-        # Again for each row, since clocks and neighbours change; the best seen is what a core reaches.
-        core = max(core, sgemm_rate(arguments.repeats))
-        for peer in arguments.peers:
-            blocks = measure(peer, spec, arguments.repeats)
-            each = [seconds / (TRIALS_AT_ONCE[peer] * arguments.epochs) for seconds in blocks]
+        blocks = measure(["sgemm", *arguments.peers], spec, arguments.repeats)
+        # In each row, since clocks and neighbours change; the best seen is what a core reaches.
+        products = PRODUCTS * 2 * SGEMM_SIZE**3 / statistics.median(blocks.pop("sgemm")) / 1e9
+        core = max(core, products)
+        for peer, spans in blocks.items():
+            trials = 1 if peer in ONE_BY_ONE else cores
+            each = [seconds / (trials * arguments.epochs) for seconds in spans]
             row["seconds"][peer] = statistics.median(each)
             row["spread"][peer] = [min(each), max(each)]
             print(f"  U={units} {peer}: {row['seconds'][peer]:.4f} s", file=sys.stderr, flush=True)
         if "lstune" in row["seconds"]:
             ours = row["seconds"]["lstune"]
-            # Two trials on two cores: one core takes twice as long for an epoch as the figure says.
-            row["gflops"] = flops(units, arguments.layers) / (ours * TRIALS) / 1e9
+            # A trial on each core: one core takes that many times as long for an epoch as the figure says.
+            row["gflops"] = flops(units, arguments.layers) / (ours * cores) / 1e9
             row["times_faster"] = {p: s / ours for p, s in row["seconds"].items() if p != "lstune"}
         rows.append(row)
     for row in rows:
         if "gflops" in row:
             row["share"] = row["gflops"] / core
     settings = {name: getattr(arguments, name) for name in ("activation", "layers", "repeats", "epochs")}
-    machine = {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "sgemm_gflops": core}
+    machine = {"processor": _processor(), "cores": cores, "sgemm_gflops": core}
     return {"task": TASK, "settings": settings, "machine": machine, "rows": rows}
 
 
@@ -345,16 +367,17 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description="Training speed beside Keras and torch, in one run.")
     parser.add_argument("--units", type=int, nargs="+", default=[32, 64, 128, 256])
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--peers", nargs="+", choices=[*PEERS, *ONLY_IF_ASKED], default=list(PEERS))
     parser.add_argument("--activation", choices=["tanh", "relu", "sigmoid"], default="tanh")
     parser.add_argument("--layers", type=int, choices=[1, 2], default=1)
     parser.add_argument("--lookback", type=int, default=TASK["lookback"], help="steps of a window")
+    parser.add_argument("--batch", type=int, default=TASK["batch"], help="windows of a batch")
     parser.add_argument("--repeats", type=int, default=3, help="counted blocks for each figure")
     parser.add_argument("--epochs", type=int, default=2, help="epochs in a counted block")
     parser.add_argument("--cores", type=int, default=2, help="cores that all peers are kept to")
     parser.add_argument("--json", help="also save everything measured to this file")
     arguments = parser.parse_args()
-    TASK["lookback"] = arguments.lookback
+    TASK.update(lookback=arguments.lookback, batch=arguments.batch)
     if "lstune" not in arguments.peers:
         arguments.peers = ["lstune", *arguments.peers]
     allowed = sorted(os.sched_getaffinity(0))
