@@ -16,10 +16,10 @@ one epoch of one trial: wall-clock time / (trials * epochs).
 - Keras: one process that uses all cores for one trial after another, as Keras does by itself.
 
 Every peer runs in a process of its own with its own environment, is compiled and warmed up by one epoch that
-is not counted, and is measured `--repeats` times, in turn with the others; the median counts. GFLOP/s are those of the recurrent
-layers' products alone (forward, backward and weight gradient), for one core; their share is of what one core
-reaches in float32 products of 1024 x 1024 matrices (numpy's BLAS, one thread, all cores busy) in the same
-run. Needs the extra `bench`.
+is not counted, and is measured `--repeats` times, in turn with the others; the median counts. GFLOP/s are
+those of the recurrent layers' products alone (forward, backward and weight gradient), for one core; their
+share is of what one core reaches in float32 products of 1024 x 1024 matrices (numpy's BLAS, one thread, all
+cores busy) in the same run. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -267,6 +267,7 @@ class Workers:
         return max(end for _, end in spans) - min(start for start, _ in spans)
 
     def end(self) -> None:
+        """Let the processes go."""
         for worker in self._workers:
             assert worker.stdin is not None
             worker.stdin.close()
