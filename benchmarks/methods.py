@@ -132,17 +132,18 @@ def keras_tuner_replay(kind: str) -> Callable[[Curve, int], Spending]:
             else:
                 hp.Int(name, values[0], values[-1])
         objective = kt.Objective("val_mae", "min")
+        fixed = seed or 1000  # 0 means a random one there
         if kind == "Grid":
             oracle = kt.oracles.GridSearchOracle(
-                objective, max_trials=CHECKPOINTS[-1] + 20, seed=seed, hyperparameters=hp
+                objective, max_trials=CHECKPOINTS[-1] + 20, seed=fixed, hyperparameters=hp
             )
         elif kind == "Hyperband":
             oracle = kt.oracles.HyperbandOracle(
-                objective, max_epochs=EPOCHS, hyperband_iterations=20, seed=seed, hyperparameters=hp
+                objective, max_epochs=EPOCHS, hyperband_iterations=20, seed=fixed, hyperparameters=hp
             )
         else:
             oracle = kt.oracles.BayesianOptimizationOracle(
-                objective, max_trials=CHECKPOINTS[-1] + 20, seed=seed, hyperparameters=hp
+                objective, max_trials=CHECKPOINTS[-1] + 20, seed=fixed, hyperparameters=hp
             )
         with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as quiet:
             oracle._set_project_dir(folder, "replay")

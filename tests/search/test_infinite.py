@@ -59,7 +59,7 @@ def test_keras_tuner_turns_infinity_into_the_best_score(tmp_path, monkeypatch):
         max_trials=16,  # each takes its regression longer than the one before
         num_initial_points=8,
         hyperparameters=space,
-        seed=0,
+        seed=1,  # 0 means a new one each time
     )
     oracle._set_project_dir(tmp_path, "theirs")
     tried = []
