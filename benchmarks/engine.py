@@ -248,13 +248,16 @@ def _line(worker: subprocess.Popen[str], peer: str) -> str:
 
 
 class Workers:
-    """The processes of one peer, ready to train."""
+    """The processes of one peer."""
 
     def __init__(self, peer: str, spec: dict[str, Any]) -> None:
         self.peer = peer
         self._workers = [_start(peer, spec) for _ in range(spec["trials"] if peer in PROCESS_EACH else 1)]
+
+    def get_ready(self) -> None:
+        """Wait until all are compiled and warmed up."""
         for worker in self._workers:
-            while _line(worker, peer).strip() != "ready":
+            while _line(worker, self.peer).strip() != "ready":
                 pass
 
     def block(self) -> float:
@@ -279,7 +282,8 @@ def measure(peers: list[str], spec: dict[str, Any], repeats: int) -> dict[str, l
     teams: list[Workers] = []
     try:
         for peer in peers:
-            teams.append(Workers(peer, spec))
+            teams.append(Workers(peer, spec))  # one after another: compiling would slow the others down
+            teams[-1].get_ready()
         blocks: dict[str, list[float]] = {peer: [] for peer in peers}
         for _ in range(repeats):
             for team in teams:

@@ -75,7 +75,7 @@ def _span(
 
 ENTRY = _span
 
-# What evaluation has no use for.
+# What one of the two has no use for.
 _NEVER = np.zeros(1, np.int64)
 _NO_SEGMENTS, _NO_WEIGHTS = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
 _NO_SLOTS, _NO_SETTINGS = np.zeros((0, 0), np.float32), np.zeros(0)

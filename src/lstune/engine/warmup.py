@@ -55,7 +55,7 @@ def prepare(announce: bool = True) -> None:
         cold = not is_compiled()
         if cold and announce:
             print(
-                "lstune: compiling the training kernels, once on this machine (about 15 seconds; "
+                "lstune: compiling the training kernels, once on this machine (15 to 25 seconds; "
                 "'lstune warmup' does it beforehand)",
                 file=sys.stderr,
                 flush=True,
