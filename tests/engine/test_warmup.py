@@ -6,9 +6,12 @@ import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import lstune.engine
+
+warmup_module = import_module("lstune.engine.warmup")  # lstune.engine.warmup is the function
 
 ENGINE = Path(lstune.engine.__file__).parent
 
@@ -20,6 +23,7 @@ import numpy as np
 import lstune.engine as engine
 from numba.core.dispatcher import Dispatcher
 from lstune.engine import *
+from lstune.engine._jit import Apart
 
 for module in pkgutil.iter_modules(engine.__path__, "lstune.engine."):
     if not module.name.endswith("keras_format"):
@@ -28,7 +32,7 @@ import sys
 entries = {
     f"{d.__module__}.{d.__name__}": d
     for name, module in sys.modules.items() if name.startswith("lstune")
-    for d in vars(module).values()
+    for d in (v.compiled if isinstance(v, Apart) else v for v in vars(module).values())
     if isinstance(d, Dispatcher) and d.targetoptions.get("no_cpython_wrapper") is None
 }
 warmup()
@@ -66,7 +70,7 @@ def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_nothing_is_compiled_after_the_warm_up():
     done = _run(_SCRIPT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "['lstune.engine.loop._span'] 1"
+    assert done.stdout.strip() == "['lstune.engine.loop._learn', 'lstune.engine.loop._span'] 2"
 
 
 def test_a_cold_compilation_is_announced_once_on_stderr(tmp_path):
@@ -80,6 +84,29 @@ def test_a_cold_compilation_is_announced_once_on_stderr(tmp_path):
     warm = _run(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert warm.stdout.split() == ["True", "True"]
     assert warm.stderr == ""
+
+
+def test_another_process_compiles_a_part_where_there_is_a_core(tmp_path, monkeypatch):
+    monkeypatch.setattr(warmup_module, "available_cores", lambda: 2)
+    with warmup_module._companion() as process:
+        pass
+    assert process.returncode == 0  # it found what this process has cached, or compiled it
+    monkeypatch.setattr(warmup_module, "available_cores", lambda: 1)
+    with warmup_module._companion() as process:
+        assert process is None
+    monkeypatch.setattr(warmup_module, "available_cores", lambda: 2)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    with warmup_module._companion() as process:
+        assert process is None
+
+
+def test_an_interrupted_compilation_takes_the_other_process_with_it(monkeypatch):
+    monkeypatch.setattr(warmup_module, "available_cores", lambda: 2)
+    companion = warmup_module._companion()
+    process = companion.__enter__()
+    assert process.poll() is None
+    assert not companion.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)  # nor is it swallowed
+    assert process.returncode not in (None, 0)
 
 
 def test_only_the_one_module_decorates_kernels():

@@ -10,12 +10,15 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import config
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils, sigutils
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
+from numba.extending import intrinsic
 
-__all__ = ["JIT_DISABLED", "entry", "kernel", "package_stamp"]
+__all__ = ["JIT_DISABLED", "Apart", "entry", "kernel", "package_stamp"]
 
 # True under NUMBA_DISABLE_JIT=1: kernels then run as plain Python and the vector operations as NumPy.
 JIT_DISABLED = bool(config.DISABLE_JIT)
@@ -110,3 +113,43 @@ def entry(function: Callable[..., Any]) -> Any:
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = package_stamp()
     return compiled
+
+
+class Apart:
+    """A kernel with machine code and a cache file of its own, which other kernels call by its address.
+
+    What is linked together is compiled in one piece, on one core; what stands apart can be compiled by
+    another process meanwhile. `signature` is numba's text for the types. A kernel calls `call(address,
+    *arguments)`; it cannot look the address up itself, since it may come from the cache of another process.
+    """
+
+    def __init__(self, function: Callable[..., int], signature: str) -> None:
+        self.compiled = compiled = entry(function)
+        self._address = 0
+        if JIT_DISABLED:
+            self.call: Any = lambda address, *arguments: compiled(*arguments)
+            return
+        kinds, result = sigutils.normalize_signature(signature)
+        self._signature = result(*kinds)
+
+        def generate(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            address, packed = values
+            given = cgutils.unpack_tuple(builder, packed)
+            kind = ir.FunctionType(context.get_value_type(result), [value.type for value in given])
+            return builder.call(builder.inttoptr(address, kind.as_pointer()), given)
+
+        @intrinsic
+        def call(typing_context: Any, address: Any, *arguments: Any) -> Any:
+            if arguments != kinds:
+                raise TypeError(f"{function.__name__} takes {kinds}; got {arguments}")
+            return result(types.int64, types.StarArgTuple(arguments)), generate
+
+        self.call = call
+
+    def address(self) -> int:
+        """Where its machine code begins; it is compiled, or read from the cache, when first asked for."""
+        if not self._address and not JIT_DISABLED:
+            self.compiled.compile(self._signature)
+            result = self.compiled.get_compile_result(self._signature)
+            self._address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
+        return self._address

@@ -1,4 +1,8 @@
-"""The loop over batches, compiled: from one stop to the next nothing returns to Python."""
+"""The loop over batches, compiled: from one stop to the next nothing returns to Python.
+
+It comes in two pieces, so that two cores can compile it: the loop with the forward pass, and what only
+training has.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import math
 
 import numpy as np
 
-from lstune.engine._jit import entry, kernel
+from lstune.engine._jit import Apart, entry, kernel
 from lstune.engine.dropout import mix
 from lstune.engine.kernels import backward, forward
 from lstune.engine.losses import loss
@@ -29,16 +33,32 @@ def _gather(ws, at, inputs, starts, order, position, steps, b):
                 ws[to + c] = inputs[row, c]
 
 
+def _learn(ws, table, rates, theta, gradient, slots, settings, segments, steps, b, key, rate, step):
+    """The half of a batch that only training has: the gradient, and the step of the optimizer."""
+    backward(ws, table, rates, theta, gradient, steps, b, key)
+    optimizer_step(theta, gradient, slots, settings, segments, rate, step)
+    return 0
+
+
+LEARN = Apart(
+    _learn,
+    "i8(f4[::1], i8[:, ::1], f8[:, ::1], f4[::1], f4[::1], f4[:, ::1], f8[::1], i8[:, ::1],"
+    " i8, i8, u8, f8, i8)",
+)
+_call_learn = LEARN.call
+
+
 @entry
 def _span(
     training, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
     batch, first_step, loss_code, loss_shape, position, windows, total, errors,
-    segments, gradient, slots, settings, rate, seed, step, stop, outputs,
+    segments, gradient, slots, settings, rate, seed, step, stop, outputs, learn,
 ):  # fmt: skip
     """Batches of order[position : windows], trained on or evaluated: the one function that Python calls.
 
     One for both, since compiling takes several seconds for each. The last two lines of arguments are those
-    that only training needs, but for `outputs`, which only evaluation fills.
+    that only training needs, the last of them the address of LEARN, but for `outputs`, which only evaluation
+    fills.
     """
     last = table[len(table) - 1]
     units, out_step = last[UNITS], last[OUT_STEP]
@@ -59,9 +79,10 @@ def _span(
         if training:
             if not math.isfinite(value):
                 return SPAN_DIVERGED, position, step, total
-            backward(ws, table, rates, theta, gradient, steps, b, key)
             step += 1
-            optimizer_step(theta, gradient, slots, settings, segments, rate, step)
+            _call_learn(
+                learn, ws, table, rates, theta, gradient, slots, settings, segments, steps, b, key, rate, step
+            )
         else:
             at = last[OUT_AT]
             for t in range(skip, rows):
@@ -97,6 +118,7 @@ def train_span(
         True, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
         batch, first_step, loss_code, loss_shape, position, windows, total, errors,
         segments, gradient, slots, settings, rate, seed, step, stop, _NO_OUTPUTS,
+        LEARN.address(),
     )  # fmt: skip
 
 
@@ -108,6 +130,6 @@ def evaluate_span(
     *_, total = _span(
         False, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
         batch, first_step, loss_code, loss_shape, position, windows, 0.0, errors,
-        _NO_SEGMENTS, _NO_WEIGHTS, _NO_SLOTS, _NO_SETTINGS, 0.0, np.uint64(0), 0, _NEVER, outputs,
+        _NO_SEGMENTS, _NO_WEIGHTS, _NO_SLOTS, _NO_SETTINGS, 0.0, np.uint64(0), 0, _NEVER, outputs, 0,
     )  # fmt: skip
     return total

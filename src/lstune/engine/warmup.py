@@ -1,14 +1,18 @@
 """Compile the kernels before they are needed, and say so when that takes a while.
 
-All compiled code hangs off one entry, and nothing is compiled for a shape or a setting: one tiny call is
-enough for good. numba keeps the machine code on disk; a marker beside it tells a later process,
-before the compiler starts, whether there is anything to wait for.
+All compiled code hangs off one entry and the piece it calls by address, and nothing is compiled for a shape
+or a setting: one tiny call is enough for good. numba keeps the machine code on disk; a marker beside it tells
+a later process, before the compiler starts, whether there is anything to wait for.
+
+numba compiles on one core. Where there is a second one, another process compiles the piece meanwhile and
+leaves it in the cache.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import subprocess
 import sys
 import threading
 import time
@@ -19,12 +23,12 @@ import numba
 import numpy as np
 
 from lstune.engine._jit import JIT_DISABLED, package_stamp
-from lstune.engine.config import OptimizerConfig, lstm_model
-from lstune.engine.loop import ENTRY, train_span
+from lstune.engine.config import lstm_model
+from lstune.engine.cores import available_cores
+from lstune.engine.loop import ENTRY, LEARN, evaluate_span
 from lstune.engine.network import Network
-from lstune.engine.optimizers import settings_vector, slot_count
 
-__all__ = ["is_compiled", "prepare", "warmup"]
+__all__ = ["compile_learn", "is_compiled", "prepare", "warmup"]
 
 _lock = threading.Lock()
 _ready = False
@@ -55,13 +59,15 @@ def prepare(announce: bool = True) -> None:
         cold = not is_compiled()
         if cold and announce:
             print(
-                "lstune: compiling the training kernels, once on this machine (15 to 25 seconds; "
+                "lstune: compiling the training kernels, once on this machine (10 to 25 seconds; "
                 "'lstune warmup' does it beforehand)",
                 file=sys.stderr,
                 flush=True,
             )
         with _rare_collections():
-            _call_entry()
+            with _companion() if cold else contextlib.nullcontext():
+                _call_entry()
+            LEARN.address()
         if cold:
             with contextlib.suppress(OSError):  # a cache that cannot be written is numba's to complain about
                 _marker().touch()
@@ -86,16 +92,45 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
+@contextlib.contextmanager
+def _companion() -> Iterator[subprocess.Popen[bytes] | None]:
+    """Another process that compiles LEARN in the meantime; None without a core for it or a Python to start.
+
+    It fills the cache and does nothing else, so whatever becomes of it, this process can go on alone.
+    """
+    process = None
+    if available_cores() > 1 and sys.executable and not getattr(sys, "frozen", False):
+        code = f"import sys; sys.path[:] = {sys.path!r}; from lstune.engine.warmup import *; compile_learn()"
+        nowhere = subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
+            )
+    try:
+        yield process
+        if process is not None:
+            process.wait()
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+def compile_learn() -> None:
+    """What the companion does."""
+    with _rare_collections():
+        LEARN.address()
+
+
 def _call_entry() -> None:
-    """One batch of one window of one step."""
+    """One window of one step."""
     network = Network(lstm_model(1, units=1), 1, 1)
-    optimizer = OptimizerConfig()
-    count = network.parameters
-    theta, gradient = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    slots = np.zeros((slot_count(optimizer), count), np.float32)
-    rows, starts = np.zeros((1, 1), np.float32), np.zeros(1, np.int64)
-    train_span(
-        network.workspace, network.table, network.rates, network.segments, theta, gradient, slots,
-        settings_vector(optimizer), rows, starts, 1, rows, starts, 0, starts, 1, 0, 0, 1.0, 0.0,
-        np.uint64(0), 0, 0, 1, np.zeros(1, np.int64), 0.0, np.zeros(3),
+    theta, rows, starts = (
+        np.zeros(network.parameters, np.float32),
+        np.zeros((1, 1), np.float32),
+        np.zeros(1, np.int64),
+    )
+    evaluate_span(
+        network.workspace, network.table, network.rates, theta, rows, starts, 1, rows, starts, 0, starts, 1,
+        0, 0, 1.0, np.zeros((1, 1, 1), np.float32), 0, 1, np.zeros(3),
     )  # fmt: skip
