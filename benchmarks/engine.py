@@ -83,7 +83,7 @@ def _data() -> tuple[Any, Any]:
 
 
 def prepare_lstune(spec: dict[str, Any]) -> Callable[[], None]:
-    from lstune.engine import TrainConfig, Windows, lstm_model, train
+    from lstune.engine import TrainConfig, Windows, init_state, lstm_model, train
 
     x, y = _data()
     data = Windows.from_arrays(x, y)
@@ -92,11 +92,13 @@ def prepare_lstune(spec: dict[str, Any]) -> Callable[[], None]:
     )
     train(model, TrainConfig(epochs=1, batch_size=TASK["batch"]), data)
     config = TrainConfig(epochs=spec["epochs"], batch_size=TASK["batch"])
+    # Their first weights are drawn here, as those of the peers are.
+    states = [init_state(model, config, seed) for seed in range(spec["trials"])]
 
     def run() -> None:
         threads = [
-            threading.Thread(target=train, args=(model, config, data), kwargs={"seed": n})
-            for n in range(spec["trials"])
+            threading.Thread(target=train, args=(model, config, data), kwargs={"state": state})
+            for state in states
         ]
         for thread in threads:
             thread.start()

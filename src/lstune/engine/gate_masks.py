@@ -40,7 +40,6 @@ from lstune.engine.network import (
     IN_MASK_AT,
     IN_STEP,
     IN_WIDTH,
-    LINE,
     OUT_AT,
     OUT_SEQUENCE,
     PRODUCT_AT,
@@ -56,7 +55,7 @@ from lstune.engine.network import (
     UNITS,
     ZERO_AT,
 )
-from lstune.engine.simd import WIDTH
+from lstune.engine.simd import LINE, WIDTH
 from lstune.engine.spans import add, copy, multiply
 
 __all__ = ["gatewise_backward", "gatewise_forward"]

@@ -20,12 +20,24 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED, kernel
-from lstune.engine.simd import TILE_ROWS, WIDTH, emit_cases, load, pointer, shared_function, spread, store
+from lstune.engine.simd import (
+    LINE,
+    TILE_ROWS,
+    WIDTH,
+    emit_cases,
+    load,
+    pointer,
+    prefetch,
+    shared_function,
+    spread,
+    store,
+)
 
 __all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
 
 PANEL = 2 * WIDTH  # columns of a panel, and of a register tile
 UNROLL = 4  # steps of a tile in one turn of its loop: its counters then cost next to nothing
+AHEAD = 12  # rows of the next panel that are asked for before each row block
 
 _F32 = ir.FloatType()
 _I64 = ir.IntType(64)
@@ -110,6 +122,20 @@ _PARAMETERS = (
 )  # fmt: skip
 
 
+def _emit_ask(module: ir.Module) -> ir.Function:
+    """Ask for AHEAD rows of a panel, to lie in the second-level cache when their turn comes."""
+    function, builder = shared_function(module, "lstune_ask", [_F32.as_pointer(), _I64])
+    if builder is None:
+        return function
+    at, step = function.args
+    for n in range(AHEAD):
+        row = builder.gep(at, [builder.mul(step, _number(n))])
+        for line in range(0, PANEL, LINE):
+            prefetch(builder, builder.gep(row, [_number(line)]), level=2)
+    builder.ret_void()
+    return function
+
+
 def _emit_gemm(module: ir.Module) -> ir.Function:
     """The whole product as one LLVM function, which every caller shares.
 
@@ -125,6 +151,8 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     blocks = builder.sdiv(builder.add(v["m"], _number(TILE_ROWS - 1)), _number(TILE_ROWS))
     begin = cgutils.alloca_once_value(builder, _number(0))
     down = builder.zext(builder.icmp_signed("!=", v["a_col"], _number(1)), _I64)
+    ask = _emit_ask(module)
+    far = builder.icmp_signed("!=", v["b_panel"], builder.mul(v["k"], v["b_step"]))
 
     def smaller(left: ir.Value, right: ir.Value) -> ir.Value:
         return builder.select(builder.icmp_signed("<", left, right), left, right)
@@ -137,6 +165,11 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
             b_at = builder.add(builder.mul(j, v["b_panel"]), builder.mul(p0, v["b_step"]))
             c_at = builder.mul(j, v["c_panel"])
             builder.store(_number(0), begin)
+            # Where panels do not follow each other in memory, the processor cannot know which one is next: it
+            # is asked for, a part before each row block. This pays where the row blocks are many.
+            b_next = builder.gep(v["b"], [builder.add(b_at, v["b_panel"])])
+            pays = builder.icmp_signed(">=", builder.mul(blocks, _number(AHEAD)), steps)
+            asked = builder.select(builder.and_(far, pays), steps, _number(0))
             with cgutils.for_range(builder, blocks, intp=_I64) as block:
                 # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
                 row = builder.load(begin)
@@ -151,6 +184,10 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 place["b"] = builder.gep(v["b"], [b_at])
                 place["c"] = builder.gep(v["c"], [builder.add(c_at, builder.mul(row, v["c_step"]))])
                 place.update(steps=steps, add=add)
+
+                ahead = builder.mul(block.index, _number(AHEAD))
+                with builder.if_then(builder.icmp_signed("<", ahead, asked)):
+                    builder.call(ask, [builder.gep(b_next, [builder.mul(ahead, v["b_step"])]), v["b_step"]])
 
                 def emit(case: int, place: dict[str, ir.Value] = place) -> None:
                     _emit_tile(builder, case // 2 + 1, place, down=bool(case % 2))

@@ -42,7 +42,6 @@ from lstune.engine.network import (
     KIND_DROPOUT,
     KIND_LSTM,
     KIND_MERGE,
-    LINE,
     NARROW,
     OUT_AT,
     OUT_SEQUENCE,
@@ -60,7 +59,7 @@ from lstune.engine.network import (
     ZERO_AT,
 )
 from lstune.engine.packing import pack_weights, unpack_gradient
-from lstune.engine.simd import WIDTH
+from lstune.engine.simd import LINE, WIDTH
 from lstune.engine.spans import add, copy, multiply
 
 

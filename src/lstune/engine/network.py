@@ -15,7 +15,7 @@ import numpy as np
 
 from lstune.engine.config import ACTIVATIONS, LSTM, RECURRENT_ACTIVATIONS, Dense, Dropout, ModelConfig
 from lstune.engine.gemm import PANEL, padded
-from lstune.engine.simd import WIDTH
+from lstune.engine.simd import LINE, WIDTH
 from lstune.engine.weights import input_widths, parameter_count, variables
 
 # Columns of the table. Those that end in _AT are offsets into the workspace.
@@ -69,8 +69,6 @@ RATE, RECURRENT_RATE = range(2)
 
 # A Dense layer of up to this many units takes dot products instead of a mostly empty panel.
 NARROW = 4
-
-LINE = 16  # floats in a cache line
 
 # Rows of a block in the products (see gemm): enough to keep an accumulator busy, few enough that the block's
 # two operands share a 32 KiB cache. The weight gradient's left operand is read down its columns, hence less.

@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 __all__ = [
+    "LINE",
     "TILE_ROWS",
     "WIDTH",
     "Lanes",
@@ -25,6 +26,7 @@ __all__ = [
     "emit_loop",
     "load",
     "pointer",
+    "prefetch",
     "shared_function",
     "spread",
     "store",
@@ -51,6 +53,8 @@ elif _FEATURES.get("neon"):
     WIDTH, TILE_ROWS = 4, 8
 else:
     WIDTH, TILE_ROWS = 4, 4
+
+LINE = 16  # floats in a cache line
 
 _F32 = ir.FloatType()
 _I64 = ir.IntType(64)
@@ -152,12 +156,14 @@ def spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     )
 
 
-def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
-    """Ask for the line at `address`, to be read and kept; an address that is nobody's does no harm."""
+def prefetch(builder: ir.IRBuilder, address: ir.Value, level: int = 1) -> None:
+    """Ask for the line at `address` in a cache of this level; an address that is nobody's does no harm."""
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    builder.call(function, [builder.bitcast(address, byte), *(ir.Constant(flag, n) for n in (0, 3, 1))])
+    builder.call(
+        function, [builder.bitcast(address, byte), *(ir.Constant(flag, n) for n in (0, 4 - level, 1))]
+    )
 
 
 Body = Callable[..., "tuple[Any, ...]"]
@@ -190,7 +196,7 @@ def emit_loop(
         for base, step in inputs
     ]
     for base, step in soon or ():
-        _prefetch(builder, builder.gep(base, [builder.mul(index, step)]))
+        prefetch(builder, builder.gep(base, [builder.mul(index, step)]))
     for (base, step), result in zip(outputs, body(*values), strict=True):
         store(builder, result.value, builder.gep(base, [builder.mul(index, step)]))
     following = builder.add(index, ir.Constant(_I64, 1))
