@@ -9,7 +9,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numba
+import numpy as np
+import pytest
+
 import lstune.engine
+from lstune.engine._jit import JIT_DISABLED, Apart
 
 warmup_module = import_module("lstune.engine.warmup")  # lstune.engine.warmup is the function
 
@@ -143,3 +148,25 @@ def test_kernels_also_run_as_plain_python():
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "[100%]" in done.stdout
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="there is no address to call")
+def test_a_piece_apart_is_called_by_its_address_and_with_its_own_types_alone():
+    double = Apart(_double, "i8(f4[::1], i8)")
+    call = double.call
+
+    @numba.njit
+    def through(address, values, count):
+        return call(address, values, count)
+
+    values = np.ones(3, np.float32)
+    assert through(double.address(), values, 2) == 2
+    assert values.tolist() == [2.0, 2.0, 1.0]
+    with pytest.raises(TypeError, match="_double takes"):
+        through(double.address(), values.astype(np.float64), 2)
+
+
+def _double(values, count):
+    for i in range(count):
+        values[i] *= np.float32(2.0)
+    return count

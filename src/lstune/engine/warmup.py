@@ -99,7 +99,8 @@ def _companion() -> Iterator[subprocess.Popen[bytes] | None]:
     It fills the cache and does nothing else, so whatever becomes of it, this process can go on alone.
     """
     process = None
-    if available_cores() > 1 and sys.executable and not getattr(sys, "frozen", False):
+    # Where Python is embedded, sys.executable is another program.
+    if available_cores() > 1 and "python" in Path(sys.executable or "").name.lower():
         code = f"import sys; sys.path[:] = {sys.path!r}; from lstune.engine.warmup import *; compile_learn()"
         nowhere = subprocess.DEVNULL
         with contextlib.suppress(OSError):
