@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,12 +63,28 @@ def test_fed_back_forecasts_are_those_of_one_row_after_the_other(transform, leve
         np.testing.assert_allclose(got[index], by_hand(pipeline, series, origin, 10), rtol=1e-6)
 
 
-def test_nothing_after_an_origin_is_seen():
-    series = make()
-    values = series.values.copy()
-    values[72:] = 1e3
-    changed = Series(series.timestamps, values, freq="D", season=7, seasonal=True)
-    pipeline = fit_pipeline(series, range(70), lookback=9, horizon=1, transform="difference", lags=(7,))
+@pytest.mark.parametrize("feature_inputs", [True, False])
+@pytest.mark.parametrize("transform", ["seasonal_difference", "relative"])
+def test_features_keep_their_last_values(transform, feature_inputs):
+    series = make(features=2)
+    config = {"transform": transform, "lags": (7,), "level_input": True, "feature_inputs": feature_inputs}
+    pipeline = fit_pipeline(series, range(70), lookback=9, horizon=1, **config)
+
+    def forecast(part):
+        return pipeline.invert(network(part), part)
+
+    got = recurse(pipeline, series, ORIGINS, 10, forecast)
+    for index, origin in enumerate(ORIGINS):
+        np.testing.assert_allclose(got[index], by_hand(pipeline, series, origin, 10), rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", ["difference", "relative"])
+def test_nothing_after_an_origin_is_seen(transform):
+    series = make(features=2)
+    values, features = series.values.copy(), series.features.copy()
+    values[72:], features[72:] = 1e3, 1e3
+    changed = replace(series, values=values, features=features)
+    pipeline = fit_pipeline(series, range(70), lookback=9, horizon=1, transform=transform, lags=(7,))
 
     def forecast(part):
         return pipeline.invert(network(part), part)
@@ -91,7 +109,5 @@ def test_blocks_are_fed_back_whole():
 
 
 def test_what_cannot_be_fed_back():
-    with pytest.raises(UserError, match="features"):
-        feed_back(make(features=1), np.array([50]), 5, 1, 3, lambda rows, at: np.zeros((1, 1)))
     with pytest.raises(UserError, match="needs 30 rows"):
         feed_back(make(), np.array([28]), 5, 1, 30, lambda rows, at: np.zeros((1, 1)))

@@ -301,17 +301,19 @@ def test_a_recursive_forecaster_is_scored_and_saved_as_it_forecasts(tmp_path):
     np.testing.assert_allclose(shorter.predict(6)["forecast"][3:], after, rtol=1e-5)
 
 
-def test_features_forbid_feeding_back(tmp_path):
-    frame = pd.DataFrame({"y": np.arange(200.0), "driver": np.arange(200.0)})
-    with pytest.raises(SpaceError, match=r"driver.*strategy=direct"):
-        lstune.tune(
-            frame,
-            target="y",
-            features="driver",
-            horizon=2,
-            space={"strategy": "recursive"},
-            out=tmp_path / "run",
-        )
+def test_features_keep_their_last_values_while_forecasts_are_fed_back(tmp_path):
+    series = make_series()
+    rng = np.random.default_rng(5)
+    series = replace(series, features=rng.normal(size=(len(series), 1)), feature_names=("driver",))
+    space = {**GOOD, "strategy": "recursive", "lookback": 12, "transform": "level", "feature_inputs": "all"}
+    run = lstune.tune(series, horizon=3, method="manual", space=space, out=tmp_path / "run")
+    assert {member.setting["feature_inputs"] for member in run.forecaster.members} == {"all"}
+    forecasts, _, origins = forecast_at(run.forecaster, series, range(250, 300))
+    known = take_rows(series, 0, int(origins[4]) + 1)
+    step_by_step = replace(run.forecaster, history=known).predict()["forecast"]
+    np.testing.assert_allclose(step_by_step, forecasts[4], rtol=1e-5)
+    beyond = run.predict(steps=9)
+    assert np.isfinite(beyond[["lower_80", "upper_80"]]).all(axis=None)
 
 
 @pytest.mark.usefixtures("with_statsforecast")

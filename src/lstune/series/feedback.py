@@ -34,17 +34,10 @@ def feed_back(
 
     `forecast(rows, at)` gives (N, block) forecasts after the rows `at` of a series in which each origin has
     its last `rows_needed` rows and then what was forecast so far, one origin behind the other; it must look
-    back no further. Stamps are the true ones, so that calendars stay right.
-    Raises UserError for a series with features, or too few rows before the first origin.
+    back no further. Stamps are the true ones, so that calendars stay right; features, whose coming values
+    nobody knows, keep those they had at the origin.
+    Raises UserError for too few rows before the first origin.
     """
-    if series.feature_names:
-        raise UserError(
-            explain(
-                "A forecast cannot be fed back where features are used: they are not known in the future",
-                ", ".join(series.feature_names),
-                "Use the strategy direct, or leave the features out",
-            )
-        )
     if len(origins) and origins.min() + 1 < rows_needed:
         raise UserError(
             explain(f"A fed-back forecast needs {rows_needed} rows before it", f"{origins.min() + 1} rows")
@@ -56,7 +49,7 @@ def feed_back(
     rows = origins[:, None] + np.arange(1 - rows_needed, width - rows_needed + 1)  # (N, W)
     stamps = _stamps(series, int(rows.max()))[rows.ravel()]
     known = np.minimum(rows, origins[:, None])  # what is not known yet stands at the last value
-    values = series.values[known]
+    values, features = series.values[known], series.features[known.ravel()]
     first = np.arange(len(origins)) * width + rows_needed - 1
     found = np.empty((len(origins), pieces * block))
     for piece in range(pieces):
@@ -65,6 +58,8 @@ def feed_back(
             stamps,
             values.ravel(),
             target=series.target,
+            features=features,
+            feature_names=series.feature_names,
             freq=series.freq,
             season=series.season,
             seasonal=series.seasonal,
@@ -94,7 +89,7 @@ def recurse(
     `pipeline` has a horizon of 1; `forecast(windows)` gives (N, 1) in original units. As `feed_back` with
     blocks of one row, but of each row that is fed back only its own inputs are made anew.
     """
-    if pipeline.config.transform == "relative" or series.feature_names or not len(origins):
+    if pipeline.config.transform == "relative" or not len(origins):
 
         def one_step(rows: Series, at: I64) -> F64:
             return forecast(pipeline.bind(rows).windows_at(at))
@@ -118,6 +113,8 @@ class _Rows:
         # What depends on values fed back is written over step by step; the calendar is right as it is.
         rows = origins[:, None] + np.arange(1 - self.config.lookback, steps)
         self.inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
+        origin, features = self.config.lookback - 1, pipeline.feature_columns
+        self.inputs[:, origin + 1 :, features] = self.inputs[:, origin : origin + 1, features]
         self.known = transform_values(self.config.transform, series.values, self.season)
         self.back = max(self.season, 1) + 1
         self.values = np.empty((len(origins), self.back + steps))  # the last one known stands at back - 1

@@ -157,6 +157,13 @@ class Pipeline:
         return len(self.input_scaler.center)
 
     @property
+    def feature_columns(self) -> slice:
+        """Where the user's features stand among the input columns; empty without `feature_inputs`."""
+        config = self.config
+        first = 1 + int(config.level_input and config.transform != "level") + len(config.lags)
+        return slice(first, first + (len(self.feature_names) if config.feature_inputs else 0))
+
+    @property
     def first_row(self) -> int:
         """The first row whose inputs all exist (differences and lags need rows before it)."""
         return _first_row(self.config)

@@ -29,8 +29,8 @@ def intervals_beyond(
     """Intervals for the rows 1 to S after an origin, S a multiple of the horizon of at least twice it.
 
     `forecaster` must not have been fitted on `rows`; its forecasts are fed back as `Forecaster.predict` does.
-    price: seconds that forecasts from so many origins take. None where the series has features, whose coming
-    values nobody knows, the rows are too few, or too little of the budget is `left`, in seconds.
+    price: seconds that forecasts from so many origins take. None where the rows are too few, or too little
+    of the budget is `left`, in seconds.
     """
     horizon = forecaster.horizon
     blocks = max(2, -(-_ROWS // horizon))
@@ -38,7 +38,7 @@ def intervals_beyond(
     while len(origins) < _FEWEST and blocks > 2:
         blocks -= 1
         origins = scored_origins(series, rows, blocks * horizon)
-    if series.feature_names or len(origins) < _FEWEST or left < _LEAST_SECONDS:
+    if len(origins) < _FEWEST or left < _LEAST_SECONDS:
         return None
     origins = origins[:: -(-len(origins) // _ORIGINS)]
     steps = blocks * horizon

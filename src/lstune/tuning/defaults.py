@@ -8,7 +8,7 @@ faster than all windows and lose nothing where rows are plenty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from lstune.tuning.settings import check_names
 __all__ = [
     "Nature",
     "build_space",
-    "check_strategy",
     "default_space",
     "first_settings",
     "grid_note",
@@ -119,18 +118,6 @@ def default_space(nature: Nature) -> Space:
             "scaler": Fixed("standard"),
         }
     )
-
-
-def check_strategy(space: Space, features: Sequence[str]) -> None:
-    """Raise SpaceError where the space feeds forecasts back although `features` are used."""
-    if features and "strategy" in space and space["strategy"].contains("recursive"):
-        raise SpaceError(
-            explain(
-                "The strategy recursive needs the coming values of the features, which are not known",
-                ", ".join(features),
-                "Use --set strategy=direct, or leave the features out",
-            )
-        )
 
 
 def _usual_stride(nature: Nature) -> str:

@@ -32,7 +32,6 @@ from lstune.tuning.clock import Budget, Every, format_seconds
 from lstune.tuning.defaults import (
     Nature,
     build_space,
-    check_strategy,
     grid_note,
     is_multiplicative,
     largest_lookback,
@@ -211,9 +210,7 @@ class Work:
             dated=series.has_timestamps,
             features=len(series.feature_names),
         )
-        space, first = build_space(changes, nature)
-        check_strategy(space, series.feature_names)
-        return space, first
+        return build_space(changes, nature)
 
     def _split(self) -> Split:
         options = self.options
