@@ -160,16 +160,16 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     with cgutils.for_range_slice(builder, _number(0), v["k"], v["depth"], _I64) as (p0, _):
         steps = smaller(v["depth"], builder.sub(v["k"], p0))
         add = builder.select(builder.icmp_signed(">", p0, _number(0)), _number(1), v["accumulate"])
+        # Where panels do not follow each other in memory, the processor cannot know which one is next: it is
+        # asked for, a part before each row block. This pays where the row blocks are many.
+        pays = builder.icmp_signed(">=", builder.mul(blocks, _number(AHEAD)), steps)
+        asked = builder.select(builder.and_(far, pays), steps, _number(0))
         with cgutils.for_range(builder, v["panels"], intp=_I64) as panel:
             j = panel.index
             b_at = builder.add(builder.mul(j, v["b_panel"]), builder.mul(p0, v["b_step"]))
             c_at = builder.mul(j, v["c_panel"])
             builder.store(_number(0), begin)
-            # Where panels do not follow each other in memory, the processor cannot know which one is next: it
-            # is asked for, a part before each row block. This pays where the row blocks are many.
             b_next = builder.gep(v["b"], [builder.add(b_at, v["b_panel"])])
-            pays = builder.icmp_signed(">=", builder.mul(blocks, _number(AHEAD)), steps)
-            asked = builder.select(builder.and_(far, pays), steps, _number(0))
             with cgutils.for_range(builder, blocks, intp=_I64) as block:
                 # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
                 row = builder.load(begin)

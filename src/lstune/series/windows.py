@@ -159,9 +159,7 @@ class Pipeline:
     @property
     def feature_columns(self) -> slice:
         """Where the user's features stand among the input columns; empty without `feature_inputs`."""
-        config = self.config
-        first = 1 + int(config.level_input and config.transform != "level") + len(config.lags)
-        return slice(first, first + (len(self.feature_names) if config.feature_inputs else 0))
+        return _feature_columns(self.config, len(self.feature_names))
 
     @property
     def first_row(self) -> int:
@@ -326,7 +324,7 @@ def fit_pipeline(
             )
         )
     columns = _raw_columns(series, config)
-    features = series.features.shape[1] if config.feature_inputs else 0
+    features = _feature_columns(config, series.features.shape[1])
     inputs = _fit_inputs(columns[max(first, train_range.start) : train_range.stop], config, features)
     if config.transform == "relative":
         sample = origins[:: max(1, len(origins) // _SPREAD_WINDOWS)]
@@ -362,15 +360,25 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
     return np.concatenate([np.stack(columns, axis=1), *features, calendar], axis=1)
 
 
-def _fit_inputs(rows: F64, config: PipelineConfig, features: int) -> Scaler:
+def _lag_columns(config: PipelineConfig) -> slice:
+    """Where `_raw_columns` puts the lags: behind the target and, if asked for, its level."""
+    first = 1 + int(config.level_input and config.transform != "level")
+    return slice(first, first + len(config.lags))
+
+
+def _feature_columns(config: PipelineConfig, features: int) -> slice:
+    """Where it puts the features, behind the lags; the calendar comes last."""
+    first = _lag_columns(config).stop
+    return slice(first, first + (features if config.feature_inputs else 0))
+
+
+def _fit_inputs(rows: F64, config: PipelineConfig, features: slice) -> Scaler:
     """Scaler of the input columns; calendar columns stay as they are, lags share the target's numbers."""
-    scaler = fit_scaler(rows, config.scaler)
-    level = int(config.level_input and config.transform != "level")
-    scaler.center[1 + level : 1 + level + len(config.lags)] = scaler.center[0]
-    scaler.scale[1 + level : 1 + level + len(config.lags)] = scaler.scale[0]
-    calendar = 1 + level + len(config.lags) + features
-    scaler.center[calendar:] = 0.0
-    scaler.scale[calendar:] = 1.0
+    scaler, lags = fit_scaler(rows, config.scaler), _lag_columns(config)
+    scaler.center[lags] = scaler.center[0]
+    scaler.scale[lags] = scaler.scale[0]
+    scaler.center[features.stop :] = 0.0
+    scaler.scale[features.stop :] = 1.0
     return scaler
 
 
@@ -412,8 +420,8 @@ def _window_rows(origins: I64, lookback: int) -> I64:
 
 def _relative_slots(config: PipelineConfig) -> list[int]:
     """The columns that are relative to the window's last value: the target's and its lags'."""
-    first_lag = 1 + int(config.level_input)
-    return [0, *range(first_lag, first_lag + len(config.lags))]
+    lags = _lag_columns(config)
+    return [0, *range(lags.start, lags.stop)]
 
 
 def _relative_columns(series: Series, config: PipelineConfig, origins: I64) -> F64:
