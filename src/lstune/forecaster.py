@@ -26,10 +26,12 @@ from lstune.series import (
     Series,
     WindowSet,
     append_rows,
+    coming_note,
     future_timestamps,
     load_series,
     recurse,
     save_series,
+    with_known,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ __all__ = [
 ]
 
 F64 = npt.NDArray[np.float64]
-FORECASTER_SCHEMA = 1
+FORECASTER_SCHEMA = 2  # 1 knew of no features known beforehand, and is still written where there are none
 # Baselines that need no more than the latest rows, and so can be part of a saved forecaster.
 MIXABLE = ("naive", "seasonal_naive")
 
@@ -95,14 +97,17 @@ class Forecaster:
     about: dict[str, Any] = field(default_factory=dict)
     beyond: Intervals | None = None
 
-    def predict(self, steps: int | None = None, data: Any = None) -> pd.DataFrame:
+    def predict(self, steps: int | None = None, data: Any = None, known: Any = None) -> pd.DataFrame:
         """Forecast the `steps` rows (by default the horizon) after the last known row.
 
         `data`: newer rows of the same series, as a file, DataFrame or Series; they replace the stored rows
-        where they reach back far enough, else they must follow them. Beyond the horizon the forecast is
-        fed back as if it had happened, and features keep their last values; intervals go on as far as such
-        forecasts were judged on the validation rows, and are NaN further on.
-        Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on.
+        where they reach back far enough, else they must follow them. `known`: a file or DataFrame with the
+        features known beforehand in the rows to be forecast, in place of what the series says of them.
+        Beyond the horizon the forecast is fed back as if it had happened, and other features keep their last
+        values; intervals go on as far as such forecasts were judged on the validation rows, and are NaN
+        further on.
+        Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on; its
+        `attrs["note"]` says where values known beforehand did not reach far enough, and is None elsewhere.
         Raises UserError for steps below 1, DataError for rows that do not fit.
         """
         import pandas as pd
@@ -111,11 +116,15 @@ class Forecaster:
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise UserError(explain("steps must be a whole number of 1 or more", steps))
         series = self.history if data is None else self._newer(data)
+        if known is not None:
+            series = with_known(series, known, self.reading)
         values = self._recursive(series, int(steps))
         scale = local_scale(series.values, [len(series) - 1])[0]
         table = {"forecast": values, **self._bounds(values, scale)}
         index = future_timestamps(series, int(steps)).rename("timestamp")
-        return pd.DataFrame(table, index=index)
+        frame = pd.DataFrame(table, index=index)
+        frame.attrs["note"] = coming_note(series, int(steps))
+        return frame
 
     def _bounds(self, values: F64, scale: float) -> dict[str, F64]:
         """Columns of lower and upper bounds around forecasts (S,), NaN where no interval is known."""
@@ -182,7 +191,7 @@ class Forecaster:
         return block
 
     def _newer(self, data: Any) -> Series:
-        from lstune.series import read_series
+        from lstune.series.read import read_series
 
         given = data if isinstance(data, Series) else read_series(data, **self.reading)
         if given.has_timestamps and self.history.has_timestamps:
@@ -242,7 +251,7 @@ def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = {
-        "schema": FORECASTER_SCHEMA,
+        "schema": FORECASTER_SCHEMA if forecaster.history.known_names else 1,
         "lstune": __version__,
         "horizon": forecaster.horizon,
         "baselines": forecaster.baselines,

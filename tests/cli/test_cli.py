@@ -169,8 +169,8 @@ def test_help_fits_80_columns(command):
 def test_every_option_of_tune_has_help():
     text = call("tune", "--help").stdout
     wanted = (
-        "target timestamp features horizon method trials budget test-fraction validation-fraction seed space "
-        "workers out json set"
+        "target timestamp features known horizon method trials budget test-fraction validation-fraction "
+        "seed space workers out json set"
     )
     for name in wanted.split():
         assert f"--{name} " in text

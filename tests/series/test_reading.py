@@ -70,7 +70,7 @@ def test_every_option_of_read_series_can_be_given():
     known = {field.name for field in (*fields(ReadOptions), *fields(CleanOptions))}
     known |= set(inspect.signature(read_series).parameters)
     # Options of the command line themselves, or nothing that a user of it can use.
-    own = {"target", "timestamp", "features"}
+    own = {"target", "timestamp", "features", "known"}
     inner = {"source", "options", "clean_options", "name", "check"}
     assert set(READ_OPTIONS) == known - own - inner
 

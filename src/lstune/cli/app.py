@@ -23,6 +23,7 @@ from lstune.cli.options import (
     Folds,
     Horizon,
     Json,
+    Known,
     Method,
     Out,
     Read,
@@ -101,6 +102,7 @@ def tune(
     target: Target = None,
     timestamp: Timestamp = None,
     features: Features = "",
+    known: Known = "",
     read: Read = None,
     horizon: Horizon = 1,
     method: Method = "tpe",
@@ -138,6 +140,7 @@ def tune(
         target=target,
         timestamp=timestamp,
         features=features,
+        known=known,
         reading=parse_reading(read or []),
         horizon=horizon,
         method=method,
@@ -221,6 +224,10 @@ def forecast(
     data: Annotated[
         Path | None, typer.Option(help="File with newer rows of the same series to start from.")
     ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(help="File with the coming rows of the columns that are known beforehand."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON records.")] = False,
 ) -> None:
@@ -228,7 +235,7 @@ def forecast(
     from lstune.cli.table import forecast_table
     from lstune.tuning.run import load
 
-    table = load(run).predict(steps, data)
+    table = load(run).predict(steps, data, known)
     if out is not None:
         table.to_csv(out)
         typer.echo(f"{len(table)} rows written to {out}", err=True)
@@ -239,6 +246,8 @@ def forecast(
         typer.echo(json.dumps(records, indent=2))
     else:
         typer.echo(forecast_table(table))
+    if table.attrs["note"]:
+        typer.echo(table.attrs["note"], err=True)
     bare = int(table.isna().any(axis=1).sum())
     if bare:
         typer.echo(

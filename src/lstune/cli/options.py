@@ -16,6 +16,7 @@ __all__ = [
     "Folds",
     "Horizon",
     "Json",
+    "Known",
     "Method",
     "Out",
     "Read",
@@ -41,6 +42,13 @@ Data = Annotated[
 Target = Annotated[str | None, typer.Option(help="Column to forecast; found out if there is one.")]
 Timestamp = Annotated[str | None, typer.Option(help="Time column; found out if not given.")]
 Features = Annotated[str, typer.Option(help='Further input columns: "a,b", or "all".')]
+Known = Annotated[
+    str,
+    typer.Option(
+        help="Input columns known beforehand (holidays, a weather forecast); rows at the end of "
+        "the file give their coming values, with the target left empty."
+    ),
+]
 Read = Annotated[
     list[str] | None,
     typer.Option(

@@ -20,10 +20,12 @@ _HOMES = {
     "WindowSet": "windows",
     "allowed_transforms": "transforms",
     "append_rows": "data",
+    "coming_note": "known",
     "feed_back": "feedback",
     "fit_pipeline": "windows",
     "format_reading": "reading",
     "future_timestamps": "data",
+    "known_note": "known",
     "load_series": "data",
     "parse_reading": "reading",
     "read_series": "read",
@@ -33,6 +35,7 @@ _HOMES = {
     "series_frame": "data",
     "split_series": "splits",
     "take_rows": "data",
+    "with_known": "known",
 }
 
 __all__ = list(_HOMES)

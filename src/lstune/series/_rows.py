@@ -33,6 +33,7 @@ class RawRows:
     features: F64
     target: str
     feature_names: tuple[str, ...]
+    known_names: tuple[str, ...]
     where: Callable[[Sequence[int] | I64], str]
     name: str = "series"
     notes: tuple[str, ...] = ()

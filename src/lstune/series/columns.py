@@ -36,6 +36,7 @@ class ReadOptions:
 
     target: the column to forecast.  timestamp: its time column, or two ("date,time").
     features: further columns as inputs, or "all" for every other numeric column.
+    known: columns that are features whose coming values are known beforehand.
     series_id: which series of a long table (unique_id, ds, y).  id_column: the column that names them.
     delimiter, decimal ("." or ","), header: the dialect of a text file.  missing: texts that mean missing.
     """
@@ -43,6 +44,7 @@ class ReadOptions:
     target: str | None = None
     timestamp: str | None = None
     features: tuple[str, ...] | str = ()
+    known: tuple[str, ...] = ()
     series_id: str | None = None
     id_column: str | None = None
     delimiter: str | None = None
@@ -106,6 +108,7 @@ def select(table: Table, options: ReadOptions) -> RawRows:
         else np.empty((len(frame), 0)),
         target=target,
         feature_names=names,
+        known_names=options.known,
         where=table.where,
         name=table.name,
         notes=tuple(notes),
@@ -285,7 +288,7 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
         if len(same) == 1:
             return same[0]
         raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
-    features = set(options.features) if options.features != "all" else set()
+    features = {*options.known, *(options.features if options.features != "all" else ())}
     numeric = [column for column in rest if column not in features and _is_numeric(table, column, options)]
     counters = [
         column for column in numeric if _bare(column) in _TIME_NAMES and _counts_up(table, column, options)
@@ -328,9 +331,8 @@ def _is_numeric(table: Table, column: str, options: ReadOptions) -> bool:
 
 
 def _find_features(table: Table, rest: list[str], target: str, options: ReadOptions) -> tuple[str, ...]:
-    if options.features == "all":
-        return tuple(column for column in rest if column != target and _is_numeric(table, column, options))
-    for column in options.features:
+    wanted = tuple(dict.fromkeys((*(options.features if options.features != "all" else ()), *options.known)))
+    for column in wanted:
         if column not in table.frame.columns:
             raise DataError(
                 _no_column(column, "feature", [name for name in rest if name != target], table.name)
@@ -339,11 +341,14 @@ def _find_features(table: Table, rest: list[str], target: str, options: ReadOpti
             raise DataError(
                 explain(
                     f"'{column}' is the target; its past is an input anyway",
-                    f"features {', '.join(options.features)}",
+                    f"features {', '.join(wanted)}",
                     "Leave it out of the features",
                 )
             )
-    return tuple(options.features)
+    if options.features == "all":
+        others = [column for column in rest if column != target]
+        return tuple(name for name in others if name in wanted or _is_numeric(table, name, options))
+    return wanted
 
 
 def _numbers_of(table: Table, column: str, options: ReadOptions) -> Numbers:

@@ -37,6 +37,8 @@ class Series:
 
     timestamps: DatetimeIndex (without time zone) or RangeIndex, strictly increasing, T long.
     values: (T,) float64, the target in original units.  features: (T, F) float64.
+    known_names: those of the F features whose coming values are known beforehand (holidays, promotions, a
+    weather forecast), K in number.  ahead: (A, K) float64, their values in the rows after the last one.
     freq: pandas alias of the step ("D", "B", "h", "MS", "15min"); "" when rows carry no timestamps.
     season: rows in a season, at least 1.  seasonal: whether the data's autocorrelation confirms that season.
     observed: (T,) bool, False where cleaning filled a missing target: such rows serve as inputs only.
@@ -49,6 +51,8 @@ class Series:
     target: str = "value"
     features: F64 = field(default_factory=lambda: np.empty((0, 0)))
     feature_names: tuple[str, ...] = ()
+    known_names: tuple[str, ...] = ()
+    ahead: F64 = field(default_factory=lambda: np.empty((0, 0)))
     freq: str = ""
     season: int = 1
     seasonal: bool = False
@@ -66,21 +70,24 @@ class Series:
             features = np.empty((rows, 0))
         if observed.size == 0:
             observed = np.ones(rows, bool)
+        ahead = np.array(self.ahead, dtype=np.float64).reshape(len(self.ahead), len(self.known_names))
         shapes = (values.shape, features.shape, observed.shape, len(self.timestamps))
         if shapes != ((rows,), (rows, len(self.feature_names)), (rows,), rows):
             raise DataError(
                 explain("timestamps, values, features and observed must have one entry for each row", shapes)
             )
-        if not (np.isfinite(values).all() and np.isfinite(features).all()):
+        if unknown := [name for name in self.known_names if name not in self.feature_names]:
+            raise DataError(explain("known_names must be among feature_names", ", ".join(unknown)))
+        if not all(np.isfinite(array).all() for array in (values, features, ahead)):
             raise DataError(
                 explain(
                     "A Series holds finite numbers only",
                     fix="Make it with read_series, which fills or names missing values",
                 )
             )
-        for array in (values, features, observed):
-            array.flags.writeable = False
-        for key, value in (("values", values), ("features", features), ("observed", observed)):
+        arrays = {"values": values, "features": features, "observed": observed, "ahead": ahead}
+        for key, value in arrays.items():
+            value.flags.writeable = False
             object.__setattr__(self, key, value)
 
     def __len__(self) -> int:
@@ -97,13 +104,30 @@ class Series:
         """Whether rows are dated, rather than only counted."""
         return isinstance(self.timestamps, pd.DatetimeIndex)
 
+    @property
+    def known_columns(self) -> list[int]:
+        """Which of the F feature columns are known beforehand, in the order of `known_names`."""
+        return [self.feature_names.index(name) for name in self.known_names]
+
+    @property
+    def past_columns(self) -> list[int]:
+        """The other feature columns, of which only the past is known."""
+        return [i for i, name in enumerate(self.feature_names) if name not in self.known_names]
+
+    @cached_property
+    def known(self) -> F64:
+        """(T + A, K) the features known beforehand, in the rows after the last one too."""
+        return np.concatenate([self.features[:, self.known_columns], self.ahead])
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the timestamps, values and features: equal data give an equal fingerprint."""
         digest = hashlib.sha256()
-        digest.update(json.dumps([self.target, list(self.feature_names), self.freq]).encode())
+        about: list[Any] = [self.target, list(self.feature_names), self.freq]
+        about += [list(self.known_names)] if self.known_names else []
+        digest.update(json.dumps(about).encode())
         digest.update(np.ascontiguousarray(_stamp_numbers(self.timestamps), dtype="<i8").tobytes())
-        for array in (self.values, self.features):
+        for array in (self.values, self.features, self.ahead):
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
         return digest.hexdigest()
 
@@ -136,7 +160,10 @@ def future_timestamps(series: Series, steps: int) -> Any:
 
 
 def take_rows(series: Series, start: int | None = None, stop: int | None = None) -> Series:
-    """The rows `start:stop` (as in a slice, so `take_rows(s, -3000)` is the last 3000) as a Series."""
+    """The rows `start:stop` (as in a slice, so `take_rows(s, -3000)` is the last 3000) as a Series.
+
+    Of the rows behind them only the features known beforehand stay, as what lies `ahead`.
+    """
     rows = slice(start, stop)
     return replace(
         series,
@@ -144,18 +171,22 @@ def take_rows(series: Series, start: int | None = None, stop: int | None = None)
         values=series.values[rows],
         features=series.features[rows],
         observed=series.observed[rows],
+        ahead=series.known[rows.indices(len(series))[1] :],
     )
 
 
 def append_rows(series: Series, values: Any, features: Any = None) -> Series:
-    """The series followed by new target values; features not given repeat their last row.
+    """The series followed by new target values.
 
-    values: (M,).  features: (M, F) or None.
+    values: (M,).  features: (M, F), or None to take what is known beforehand from `ahead` and to repeat the
+    last row of the others and beyond it.
     """
     values = np.atleast_1d(np.asarray(values, dtype=np.float64))
     rows = len(values)
     if features is None:
         features = np.repeat(series.features[-1:], rows, axis=0)
+        coming = np.arange(len(series), len(series) + rows)
+        features[:, series.known_columns] = series.known[np.minimum(coming, len(series.known) - 1)]
     stamps = future_timestamps(series, rows)
     if series.has_timestamps:
         timestamps: Any = series.timestamps.append(stamps)
@@ -167,6 +198,7 @@ def append_rows(series: Series, values: Any, features: Any = None) -> Series:
         values=np.concatenate([series.values, values]),
         features=np.concatenate([series.features, np.asarray(features, dtype=np.float64)]),
         observed=np.concatenate([series.observed, np.ones(rows, bool)]),
+        ahead=series.ahead[rows:],
     )
 
 
@@ -186,14 +218,15 @@ def save_series(series: Series, path: str | Path) -> None:
         notes=list(series.notes),
         dated=series.has_timestamps,
     )
+    arrays = {key: getattr(series, key) for key in ("values", "features", "observed")}
+    if series.known_names:
+        about["known_names"], arrays["ahead"] = list(series.known_names), series.ahead
     with replacing(path) as file:
         np.savez_compressed(
             file,
             about=np.array(json.dumps(about)),
             timestamps=_stamp_numbers(series.timestamps),
-            values=series.values,
-            features=series.features,
-            observed=series.observed,
+            **arrays,
         )
 
 
@@ -202,7 +235,9 @@ def load_series(path: str | Path) -> Series:
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            arrays = {key: file[key] for key in ("timestamps", "values", "features", "observed")}
+            names = ["timestamps", "values", "features", "observed"]
+            names += ["ahead"] if about.get("known_names") else []
+            arrays = {key: file[key] for key in names}
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(
             explain(f"{path} is not a saved series", str(error), "Read the original file with read_series")
@@ -213,6 +248,6 @@ def load_series(path: str | Path) -> Series:
     else:
         timestamps = pd.RangeIndex(stamps[0], stamps[-1] + 1) if len(stamps) else pd.RangeIndex(0)
     about.pop("schema")
-    about["feature_names"] = tuple(about["feature_names"])
-    about["notes"] = tuple(about["notes"])
+    for key in ("feature_names", "known_names", "notes"):
+        about[key] = tuple(about.get(key, ()))
     return Series(timestamps=timestamps, **arrays, **about)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lstune.errors import UserError, explain
-from lstune.series.data import Series, append_rows, future_timestamps
+from lstune.series.data import Series, append_rows
 from lstune.series.scalers import Scaler
 from lstune.series.transforms import target_base, transform_values
 from lstune.series.windows import Pipeline, WindowSet, clip_inputs
@@ -34,8 +33,8 @@ def feed_back(
 
     `forecast(rows, at)` gives (N, block) forecasts after the rows `at` of a series in which each origin has
     its last `rows_needed` rows and then what was forecast so far, one origin behind the other; it must look
-    back no further. Stamps are the true ones, so that calendars stay right; features, whose coming values
-    nobody knows, keep those they had at the origin.
+    back no further. Stamps are the true ones, so that calendars stay right, and so are features known
+    beforehand; the others, whose coming values nobody knows, keep those they had at the origin.
     Raises UserError for too few rows before the first origin.
     """
     if len(origins) and origins.min() + 1 < rows_needed:
@@ -43,13 +42,16 @@ def feed_back(
             explain(f"A fed-back forecast needs {rows_needed} rows before it", f"{origins.min() + 1} rows")
         )
     pieces = -(-steps // block)
-    width = rows_needed + (pieces - 1) * block  # W, rows of an origin: the last piece is not fed back
+    # W, rows of an origin; the last piece is not fed back, but its rows tell what is known beforehand.
+    width = rows_needed + pieces * block
     positive = bool(series.values.min() > 0)
     least = _LEAST * float(series.values.min()) if positive else -np.inf
     rows = origins[:, None] + np.arange(1 - rows_needed, width - rows_needed + 1)  # (N, W)
-    stamps = _stamps(series, int(rows.max()))[rows.ravel()]
+    longer = _longer(series, int(rows.max()) + 1)
+    stamps = longer.timestamps[rows.ravel()]
     known = np.minimum(rows, origins[:, None])  # what is not known yet stands at the last value
     values, features = series.values[known], series.features[known.ravel()]
+    features[:, series.known_columns] = longer.features[rows.ravel()][:, series.known_columns]
     first = np.arange(len(origins)) * width + rows_needed - 1
     found = np.empty((len(origins), pieces * block))
     for piece in range(pieces):
@@ -60,6 +62,7 @@ def feed_back(
             target=series.target,
             features=features,
             feature_names=series.feature_names,
+            known_names=series.known_names,
             freq=series.freq,
             season=series.season,
             seasonal=series.seasonal,
@@ -71,14 +74,10 @@ def feed_back(
     return found[:, :steps]
 
 
-def _stamps(series: Series, last: int) -> Any:
-    """The timestamps of the rows up to `last`, those after the end of the series included."""
-    beyond = last - len(series) + 1
-    if beyond <= 0:
-        return series.timestamps
-    if not series.has_timestamps:
-        return np.arange(len(series) + beyond) + int(series.timestamps[0])
-    return series.timestamps.append(future_timestamps(series, beyond))
+def _longer(series: Series, rows: int) -> Series:
+    """The series with so many rows at least, those after its end standing at the last value."""
+    beyond = rows - len(series)
+    return series if beyond <= 0 else append_rows(series, np.full(beyond, series.values[-1]))
 
 
 def recurse(
@@ -108,11 +107,12 @@ class _Rows:
     def __init__(self, pipeline: Pipeline, series: Series, origins: I64, steps: int) -> None:
         self.pipeline, self.config, self.origins, self.steps = pipeline, pipeline.config, origins, steps
         self.season = self.config.season or 1
-        beyond = int(origins.max()) + steps - len(series)
-        longer = series if beyond <= 0 else append_rows(series, np.full(beyond, series.values[-1]))
-        # What depends on values fed back is written over step by step; the calendar is right as it is.
+        # What depends on values fed back is written over step by step; the calendar and what is known
+        # beforehand are right as they are.
         rows = origins[:, None] + np.arange(1 - self.config.lookback, steps)
-        self.inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
+        self.inputs = pipeline.bind(_longer(series, int(origins.max()) + steps))._inputs[
+            rows
+        ]  # (N, L + steps - 1, C)
         origin, features = self.config.lookback - 1, pipeline.feature_columns
         self.inputs[:, origin + 1 :, features] = self.inputs[:, origin : origin + 1, features]
         self.known = transform_values(self.config.transform, series.values, self.season)

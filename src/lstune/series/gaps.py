@@ -34,16 +34,18 @@ _MAX_WEEK = 2016
 
 def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
     """Rows on the full grid, gaps filled from the past; cut at gaps too long to fill."""
+    last = int(np.flatnonzero(np.isfinite(raw.values))[-1])
+    later, steps = raw.take(slice(last + 1, None)), grid.positions[last + 1 :] - grid.positions[last]
+    raw, grid = raw.take(slice(last + 1)), replace(grid, positions=grid.positions[: last + 1])
     known = np.isfinite(raw.values)
-    trimmed = slice(int(np.argmax(known)), len(known) - int(np.argmax(known[::-1])))
-    for count, end in ((trimmed.start, "beginning"), (len(known) - trimmed.stop, "end")):
-        if count:
-            raw = raw.noted(
-                f"{counted(count, 'row')} without a value of '{raw.target}' at the {end}, left out"
-            )
+    if count := int(np.argmax(known)):
+        raw = raw.noted(
+            f"{counted(count, 'row')} without a value of '{raw.target}' at the beginning, left out"
+        )
     rows = raw.take(known)
     positions = grid.positions[known]
     closed, notes = _closed_hours(positions, len(raw.values), grid)
+    ahead, ahead_notes = _known_ahead(later, None if closed else steps)
     season, seasonal = _season(rows.values, positions, grid.freq, closed, options)
     limit = (
         options.max_gap
@@ -51,7 +53,7 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         else _longest_fill(grid.freq, season if seasonal else 0)
     )
     start, gap_notes = _after_long_gap(rows, positions, limit, options, grid)
-    rows = rows.take(slice(start, None)).noted(*notes, *gap_notes)
+    rows = rows.take(slice(start, None)).noted(*notes, *ahead_notes, *gap_notes)
     positions = positions[start:]
     if closed:
         stamps, values, features = rows.stamps, rows.values, rows.features
@@ -77,6 +79,8 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         target=rows.target,
         features=features[skip:],
         feature_names=rows.feature_names,
+        known_names=rows.known_names,
+        ahead=ahead,
         freq=grid.freq,
         season=season,
         seasonal=seasonal,
@@ -85,6 +89,29 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         notes=rows.notes,
         name=rows.name,
     )
+
+
+def _known_ahead(later: RawRows, steps: I64 | None) -> tuple[F64, tuple[str, ...]]:
+    """(A, K) the features known beforehand in the rows after the last target, and what to say of those rows.
+
+    They count up to the first that lacks one of them or, where `steps` says how many steps each row lies
+    behind the last target, up to the first that is absent.
+    """
+    known = later.features[:, [later.feature_names.index(name) for name in later.known_names]]
+    usable = np.isfinite(known).all(axis=1) & bool(later.known_names)
+    if steps is not None:
+        usable &= steps == np.arange(1, len(known) + 1)
+    count = len(known) if usable.all() else int(np.argmin(usable))
+    notes = []
+    if count:
+        names = ", ".join(f"'{name}'" for name in later.known_names)
+        rows = counted(count, "row")
+        notes.append(
+            f"{rows} after the last value of '{later.target}' tell what is known beforehand of {names}"
+        )
+    if left := len(known) - count:
+        notes.append(f"{counted(left, 'row')} without a value of '{later.target}' at the end, left out")
+    return known[:count], tuple(notes)
 
 
 def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tuple[str, ...]]:

@@ -27,6 +27,7 @@ def read_series(
     target: str | None = None,
     timestamp: str | None = None,
     features: Sequence[str] | str = (),
+    known: Sequence[str] | str = (),
     freq: str | None = None,
     name: str | None = None,
     clean_options: CleanOptions | None = None,
@@ -36,7 +37,10 @@ def read_series(
 
     target: column to forecast; without it the only numeric column, or one named y, target or value.
     timestamp: time column; without it, found by type and name. Without any, rows are taken in their order.
-    features: further input columns, or "all".  freq: step to average the rows onto, such as "h" or "D".
+    features: further input columns, or "all".
+    known: features whose coming values are known beforehand (holidays, promotions, a weather forecast); those
+    for the rows to be forecast stand in rows at the end of the source, with the target left empty.
+    freq: step to average the rows onto, such as "h" or "D".
     clean_options: how repeats and gaps are treated; its fields may be given here too (repeats, max_gap,
     season, check), as may those of ReadOptions (series_id, delimiter, decimal, header, missing, ...).
     Raises DataError naming the rows at fault and what to do.
@@ -49,7 +53,9 @@ def read_series(
     clean_options = replace(clean_options or CleanOptions(), **cleaning)
     wanted: tuple[str, ...] | str = "all" if features == "all" else names_of(features)
     try:
-        read_options = ReadOptions(target=target, timestamp=timestamp, features=wanted, **options)
+        read_options = ReadOptions(
+            target=target, timestamp=timestamp, features=wanted, known=names_of(known), **options
+        )
     except TypeError as error:
         known = [*ReadOptions.__dataclass_fields__, *_CLEANING, "freq", "name"]
         raise UserError(

@@ -2,7 +2,8 @@
 
 Letters: T rows, N windows, L lookback, C input columns, H horizon; o is a window's last row, its origin.
 Input columns, in this order: the transformed target; its level (if asked for); one column for each lag; the
-user's features (past only: row t holds their value at t); the calendar of the step after t.
+user's features of which only the past is known (row t holds their value at t); those known beforehand (row t
+holds their values in the H rows after it); the calendar of the step after t.
 Windows share the rows of one (T, C) matrix; only "relative", whose rows depend on the origin, copies them.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -150,6 +151,7 @@ class Pipeline:
     input_scaler: Scaler
     target_scaler: Scaler
     series: Series | None = None
+    known_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
@@ -158,8 +160,8 @@ class Pipeline:
 
     @property
     def feature_columns(self) -> slice:
-        """Where the user's features stand among the input columns; empty without `feature_inputs`."""
-        return _feature_columns(self.config, len(self.feature_names))
+        """Where features of which only the past is known stand among the input columns."""
+        return _columns(self.config, len(self.feature_names), len(self.known_names)).features
 
     @property
     def first_row(self) -> int:
@@ -173,14 +175,17 @@ class Pipeline:
 
     def bind(self, series: Series) -> Pipeline:
         """The same fitted numbers over another series, which must have the same features."""
-        if series.feature_names != self.feature_names:
-            raise DataError(
-                explain(
-                    f"The series must have the features of the fitted model: {list(self.feature_names)}",
-                    f"{list(series.feature_names)}",
-                    "Read it with the same features",
+        for what in ("feature_names", "known_names"):
+            if getattr(series, what) != getattr(self, what):
+                beforehand = " known beforehand" if what == "known_names" else ""
+                raise DataError(
+                    explain(
+                        f"The series must have the features{beforehand} of the fitted model: "
+                        f"{list(getattr(self, what))}",
+                        f"{list(getattr(series, what))}",
+                        "Read it with the same features",
+                    )
                 )
-            )
         check_transform(self.config.transform, series.values, self.config.season or 1)
         return replace(self, series=series)
 
@@ -241,6 +246,7 @@ class Pipeline:
         return {
             "config": asdict(self.config),
             "feature_names": list(self.feature_names),
+            "known_names": list(self.known_names),
             "input_scaler": self.input_scaler.to_dict(),
             "target_scaler": self.target_scaler.to_dict(),
         }
@@ -253,6 +259,7 @@ class Pipeline:
             tuple(data["feature_names"]),
             Scaler.from_dict(data["input_scaler"]),
             Scaler.from_dict(data["target_scaler"]),
+            known_names=tuple(data.get("known_names", ())),
         )
 
     def _bound(self) -> Series:
@@ -323,9 +330,7 @@ def fit_pipeline(
                 "Use a shorter lookback or horizon, or more rows",
             )
         )
-    columns = _raw_columns(series, config)
-    features = _feature_columns(config, series.features.shape[1])
-    inputs = _fit_inputs(columns[max(first, train_range.start) : train_range.stop], config, features)
+    inputs = _fit_inputs(series, slice(max(first, train_range.start), train_range.stop), config)
     if config.transform == "relative":
         sample = origins[:: max(1, len(origins) // _SPREAD_WINDOWS)]
         spread = _relative_columns(series, config, sample).reshape(-1, 1 + len(config.lags))
@@ -334,7 +339,7 @@ def fit_pipeline(
         size = np.sqrt(np.mean(spread**2, axis=0))
         inputs.scale[slots] = np.where(size > 0, size, 1.0) if config.scaler != "none" else 1.0
     targets = _fit_targets(_raw_targets(series, config)[origins], config)
-    return Pipeline(config, series.feature_names, inputs, targets, series)
+    return Pipeline(config, series.feature_names, inputs, targets, series, series.known_names)
 
 
 def _first_row(config: PipelineConfig) -> int:
@@ -356,29 +361,54 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
         shifted[lag - 1 :] = z[: len(z) - lag + 1]
         columns.append(shifted)
     calendar = calendar_features(series, tuple(config.calendar))
-    features = [series.features] if config.feature_inputs else []
+    features = []
+    if config.feature_inputs:
+        features = [series.features[:, series.past_columns], _coming(series, config.horizon)]
     return np.concatenate([np.stack(columns, axis=1), *features, calendar], axis=1)
 
 
-def _lag_columns(config: PipelineConfig) -> slice:
-    """Where `_raw_columns` puts the lags: behind the target and, if asked for, its level."""
-    first = 1 + int(config.level_input and config.transform != "level")
-    return slice(first, first + len(config.lags))
+def _coming(series: Series, horizon: int) -> F64:
+    """(T, K * H) what is known beforehand of the H rows after each row; past the last known row, as that."""
+    rows = np.arange(1, len(series) + horizon)
+    known = series.known[np.minimum(rows, len(series.known) - 1)]
+    return np.lib.stride_tricks.sliding_window_view(known, horizon, axis=0).reshape(len(series), -1)
 
 
-def _feature_columns(config: PipelineConfig, features: int) -> slice:
-    """Where it puts the features, behind the lags; the calendar comes last."""
-    first = _lag_columns(config).stop
-    return slice(first, first + (features if config.feature_inputs else 0))
+class _Columns(NamedTuple):
+    """Where `_raw_columns` puts what: behind the target and, if asked for, its level."""
+
+    lags: slice
+    features: slice
+    known: slice
+    calendar: slice
 
 
-def _fit_inputs(rows: F64, config: PipelineConfig, features: slice) -> Scaler:
-    """Scaler of the input columns; calendar columns stay as they are, lags share the target's numbers."""
-    scaler, lags = fit_scaler(rows, config.scaler), _lag_columns(config)
-    scaler.center[lags] = scaler.center[0]
-    scaler.scale[lags] = scaler.scale[0]
-    scaler.center[features.stop :] = 0.0
-    scaler.scale[features.stop :] = 1.0
+def _columns(config: PipelineConfig, features: int = 0, known: int = 0) -> _Columns:
+    """The places of the input columns of a series with `features` features, `known` of them beforehand."""
+    if not config.feature_inputs:
+        features = known = 0
+    lags = 1 + int(config.level_input and config.transform != "level")
+    past = lags + len(config.lags)
+    coming = past + features - known
+    calendar = coming + known * config.horizon
+    return _Columns(slice(lags, past), slice(past, coming), slice(coming, calendar), slice(calendar, None))
+
+
+def _fit_inputs(series: Series, rows: slice, config: PipelineConfig) -> Scaler:
+    """Scaler of the input columns; calendar columns stay as they are, lags share the target's numbers.
+
+    Features known beforehand have those of their values in `rows`, whichever of the coming rows is meant.
+    """
+    scaler = fit_scaler(_raw_columns(series, config)[rows], config.scaler)
+    places = _columns(config, len(series.feature_names), len(series.known_names))
+    scaler.center[places.lags] = scaler.center[0]
+    scaler.scale[places.lags] = scaler.scale[0]
+    if places.known.stop > places.known.start:
+        known = fit_scaler(series.features[rows, series.known_columns], config.scaler)
+        scaler.center[places.known] = np.repeat(known.center, config.horizon)
+        scaler.scale[places.known] = np.repeat(known.scale, config.horizon)
+    scaler.center[places.calendar] = 0.0
+    scaler.scale[places.calendar] = 1.0
     return scaler
 
 
@@ -420,7 +450,7 @@ def _window_rows(origins: I64, lookback: int) -> I64:
 
 def _relative_slots(config: PipelineConfig) -> list[int]:
     """The columns that are relative to the window's last value: the target's and its lags'."""
-    lags = _lag_columns(config)
+    lags = _columns(config).lags
     return [0, *range(lags.start, lags.stop)]
 
 

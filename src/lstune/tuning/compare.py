@@ -117,6 +117,7 @@ def compare(
     target: str | None = None,
     timestamp: str | None = None,
     features: Sequence[str] | str = (),
+    known: Sequence[str] | str = (),
     reading: Mapping[str, Any] | None = None,
     horizon: int = 1,
     trials: int | None = None,
@@ -159,7 +160,8 @@ def compare(
         raise UserError(explain("seeds must be a whole number of 1 or more", seeds))
     shown = progress or Silent()
     try:
-        columns = {"target": target, "timestamp": timestamp, "features": features, **(reading or {})}
+        columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
+        columns |= reading or {}
         series = open_series(data, **columns)
         folder = RunFolder(out if out is not None else default_folder(f"compare-{series.name}"))
         contest = _Contest(series, base, space, folder, shown)

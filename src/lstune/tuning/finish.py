@@ -395,7 +395,12 @@ def as_forecaster(
         take_rows(series, -min(kept, len(series))),
         mixture.baselines,
         intervals,
-        {**reading, "target": series.target, "features": list(series.feature_names)},
+        {
+            **reading,
+            "target": series.target,
+            "features": list(series.feature_names),
+            "known": list(series.known_names),
+        },
         {"series": series.name},
     )
 

@@ -37,9 +37,9 @@ class Run:
         """The saved forecaster, fitted on all rows."""
         return load_forecaster(RunFolder(self.path).model)
 
-    def predict(self, steps: int | None = None, data: Any = None) -> pd.DataFrame:
+    def predict(self, steps: int | None = None, data: Any = None, known: Any = None) -> pd.DataFrame:
         """Forecast coming rows; see `Forecaster.predict`."""
-        return self.forecaster.predict(steps, data)
+        return self.forecaster.predict(steps, data, known)
 
     @property
     def verdict(self) -> str:
@@ -74,6 +74,7 @@ def tune(
     target: str | None = None,
     timestamp: str | None = None,
     features: Sequence[str] | str = (),
+    known: Sequence[str] | str = (),
     reading: Mapping[str, Any] | None = None,
     horizon: int = 1,
     method: str = "tpe",
@@ -100,7 +101,7 @@ def tune(
 
     Arguments:
         data: path (CSV, Parquet), DataFrame, pandas Series, array, Series, or the name of a shipped dataset.
-        target, timestamp, features: columns, as `read_series` takes them; reading: its other options
+        target, timestamp, features, known: columns, as `read_series` takes them; reading: its other options
             ({"freq": "h", "missing": ["?"]}), which newer rows for the forecaster are read with too.
         horizon: rows forecast at once.
         method: sampler and scheduler by one name ("tpe", "random", ...); `scheduler` replaces the latter.
@@ -148,7 +149,8 @@ def tune(
     )
     shown = progress or Silent()
     try:
-        columns = {"target": target, "timestamp": timestamp, "features": features, **(reading or {})}
+        columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
+        columns |= reading or {}
         series = open_series(data, **columns)
         folder = RunFolder(out if out is not None else default_folder(series.name))
         source = str(data) if isinstance(data, (str, Path)) else None

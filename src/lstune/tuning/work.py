@@ -22,6 +22,8 @@ from lstune.series import (
     Series,
     Split,
     allowed_transforms,
+    coming_note,
+    known_note,
     save_series,
     scored_origins,
     split_series,
@@ -103,7 +105,8 @@ class Work:
     def run(self, folder: RunFolder) -> None:
         """Everything from the search to the written result, in `folder`."""
         grid = [grid_note(self.space, self.options.large_grid)] if self.sampler == "grid" else []
-        for note in [*self.series.notes, *grid]:
+        known = [known_note(self.series), coming_note(self.series, self.options.horizon)]
+        for note in [*self.series.notes, *filter(None, known), *grid]:
             self.progress.note(note)
         folder.create()
         folder.acquire()

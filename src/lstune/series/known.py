@@ -1,0 +1,77 @@
+"""Features whose coming values are known beforehand: what to say about them, new values for coming rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstune.errors import DataError, UserError, explain
+from lstune.series.data import Series, future_timestamps
+from lstune.series.read import read_series
+
+__all__ = ["coming_note", "known_note", "with_known"]
+
+# Options of reading that say where columns and rows stand, and nothing about the target.
+_SHARED = ("timestamp", "series_id", "id_column", "missing", "delimiter", "decimal", "header")
+
+
+def _names(series: Series) -> str:
+    return ", ".join(f"'{name}'" for name in series.known_names)
+
+
+def known_note(series: Series) -> str | None:
+    """What every score of a series with such features rests on; None for one without."""
+    if not series.known_names:
+        return None
+    return (
+        f"Scores take {_names(series)} of coming rows as known: the columns must hold what was known then, "
+        "such as the weather forecast, not the weather"
+    )
+
+
+def coming_note(series: Series, steps: int) -> str | None:
+    """What to say where fewer than the `steps` coming rows tell what is known beforehand; None if all do."""
+    rows = len(series.ahead)
+    if not series.known_names or rows >= steps:
+        return None
+    reach = f"for {rows} of the {steps} coming rows" if rows else f"for none of the {steps} coming rows"
+    return f"{_names(series)} given {reach}: after the last row given its values are kept"
+
+
+def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Series:
+    """The series with the features known beforehand of the rows after it, read from `source`.
+
+    source: file or DataFrame with their columns and the timestamps; without timestamps its first row is the
+    one after the series' last. reading: how the series itself was read.
+    Raises UserError for a series without such features, DataError for rows that do not follow it.
+    """
+    names = series.known_names
+    if not names:
+        raise UserError(
+            explain(
+                "No feature of this series is known beforehand",
+                f"features {', '.join(series.feature_names) or 'none'}",
+                "Name those columns when tuning: known='...' (--known)",
+            )
+        )
+    options = {key: reading[key] for key in _SHARED if reading.get(key) is not None}
+    options["freq"] = series.freq if series.has_timestamps and series.regular else None
+    given = read_series(source, target=names[0], features=names[1:], season=1, check=False, **options)
+    rows = np.column_stack([given.values, given.features])
+    if not series.has_timestamps:
+        return replace(series, ahead=rows)
+    coming = future_timestamps(series, 1)[0]
+    stamps = given.timestamps if given.has_timestamps else []
+    first = int(np.sum(np.asarray(stamps < coming))) if len(stamps) else 0
+    if first >= len(stamps) or (series.regular and stamps[first] != coming):
+        raise DataError(
+            explain(
+                f"What is known beforehand must begin with the row to be forecast first, {coming}",
+                f"{given.timestamps[0]} to {given.timestamps[-1]}",
+                "Give those rows with their timestamps",
+            )
+        )
+    return replace(series, ahead=rows[first:])
