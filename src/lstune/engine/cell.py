@@ -20,7 +20,6 @@ from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED
 from lstune.engine.config import ACTIVATIONS, RECURRENT_ACTIVATIONS
-from lstune.engine.gemm import PANEL
 from lstune.engine.simd import WIDTH, emit_cases, emit_loop, pointer, shared_function, where
 
 __all__ = ["activate", "activation_slope", "cell_backward", "cell_forward"]
@@ -193,13 +192,9 @@ def _emit_cell_backward(module: ir.Module) -> ir.Function:
     inputs = [(row, _STEP) for row in rows]
     four = ir.Constant(_I64, 4 * WIDTH)
     flats = [(builder.gep(dz, [ir.Constant(_I64, k * WIDTH)]), four) for k in range(4)]
-    # The step before comes next. It was written long ago, and how the panels follow each other is more than
-    # the processor's own prefetching sees through.
-    back = builder.neg(batch)
-    gate_rows = builder.mul(back, ir.Constant(_I64, PANEL))
-    unit_rows = builder.mul(back, builder.mul(count, _STEP))
-    soon = [(builder.gep(base, [gate_rows]), step) for base, step in (gates[0], gates[2])]
-    soon += [(builder.gep(base, [unit_rows]), step) for base, step in inputs[:2]]
+    # The step before comes next, and was written long ago; its gates are asked for by the product meanwhile.
+    unit_rows = builder.mul(builder.neg(batch), builder.mul(count, _STEP))
+    soon = [(builder.gep(base, [unit_rows]), step) for base, step in inputs[:2]]
 
     def emit(pair: int) -> None:
         activation, recurrent = _pair(pair)

@@ -33,11 +33,11 @@ from lstune.engine.simd import (
     store,
 )
 
-__all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
+__all__ = ["PANEL", "gemm", "gemm_asking", "pack", "pack_transposed", "padded"]
 
 PANEL = 2 * WIDTH  # columns of a panel, and of a register tile
 UNROLL = 4  # steps of a tile in one turn of its loop: its counters then cost next to nothing
-AHEAD = 12  # rows of the next panel that are asked for before each row block
+AHEAD = 12  # rows of a panel that are asked for before each row block
 
 _F32 = ir.FloatType()
 _I64 = ir.IntType(64)
@@ -118,7 +118,7 @@ def _emit_tile(builder: ir.IRBuilder, rows: int, place: dict[str, ir.Value], dow
 
 _PARAMETERS = (
     "m", "panels", "k", "c", "c_step", "c_panel", "a", "a_row", "a_col", "b", "b_step", "b_panel", "depth",
-    "accumulate",
+    "accumulate", "soon",
 )  # fmt: skip
 
 
@@ -136,6 +136,39 @@ def _emit_ask(module: ir.Module) -> ir.Function:
     return function
 
 
+# Rows that are asked for during a product, which does not read them: the panel that is under way, its next
+# row, the rows of a panel, floats from panel to panel, panels to go, and how often AHEAD rows in one go.
+_SOON = ir.LiteralStructType([_F32.as_pointer(), *[_I64] * 5])
+
+
+def _emit_ask_soon(module: ir.Module) -> ir.Function:
+    """One row block's share of the rows that come after the product.
+
+    The processor waits for little while it multiplies, so they are best fetched then; asked for all at once
+    it would have to wait for the asking.
+    """
+    function, builder = shared_function(module, "lstune_ask_soon", [_SOON.as_pointer()])
+    if builder is None:
+        return function
+    soon, ask = function.args[0], _emit_ask(module)
+    field = [builder.gep(soon, [ir.Constant(ir.IntType(32), n) for n in (0, index)]) for index in range(6)]
+    panel, row, rows, step, left, times = field
+    with (
+        cgutils.for_range(builder, builder.load(times), intp=_I64),
+        builder.if_then(builder.icmp_signed(">", builder.load(left), _number(0))),
+    ):
+        at = builder.mul(builder.load(row), _number(PANEL))
+        builder.call(ask, [builder.gep(builder.load(panel), [at]), _number(PANEL)])
+        following = builder.add(builder.load(row), _number(AHEAD))
+        builder.store(following, row)
+        with builder.if_then(builder.icmp_signed(">=", following, builder.load(rows))):
+            builder.store(_number(0), row)
+            builder.store(builder.gep(builder.load(panel), [builder.load(step)]), panel)
+            builder.store(builder.sub(builder.load(left), _number(1)), left)
+    builder.ret_void()
+    return function
+
+
 def _emit_gemm(module: ir.Module) -> ir.Function:
     """The whole product as one LLVM function, which every caller shares.
 
@@ -143,7 +176,8 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     minutes.
     """
     float_pointer = _F32.as_pointer()
-    kinds = [float_pointer if name in ("a", "b", "c") else _I64 for name in _PARAMETERS]
+    kinds = [float_pointer if name in ("a", "b", "c") else _I64 for name in _PARAMETERS[:-1]]
+    kinds.append(_SOON.as_pointer())
     function, builder = shared_function(module, "lstune_gemm", kinds)
     if builder is None:
         return function
@@ -151,7 +185,7 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     blocks = builder.sdiv(builder.add(v["m"], _number(TILE_ROWS - 1)), _number(TILE_ROWS))
     begin = cgutils.alloca_once_value(builder, _number(0))
     down = builder.zext(builder.icmp_signed("!=", v["a_col"], _number(1)), _I64)
-    ask = _emit_ask(module)
+    ask, ask_soon = _emit_ask(module), _emit_ask_soon(module)
     far = builder.icmp_signed("!=", v["b_panel"], builder.mul(v["k"], v["b_step"]))
 
     def smaller(left: ir.Value, right: ir.Value) -> ir.Value:
@@ -189,6 +223,9 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 with builder.if_then(builder.icmp_signed("<", ahead, asked)):
                     builder.call(ask, [builder.gep(b_next, [builder.mul(ahead, v["b_step"])]), v["b_step"]])
 
+                with builder.if_then(builder.icmp_unsigned("!=", v["soon"], ir.Constant(kinds[-1], None))):
+                    builder.call(ask_soon, [v["soon"]])
+
                 def emit(case: int, place: dict[str, ir.Value] = place) -> None:
                     _emit_tile(builder, case // 2 + 1, place, down=bool(case % 2))
 
@@ -223,13 +260,57 @@ def _gemm_ir(
     signature = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, i64, i64, i64, i64, i64)
 
     def generate(context, builder, sig, arguments):
-        given = list(arguments)
-        for at in (11, 7, 3):
-            given[at : at + 2] = [pointer(context, builder, sig.args[at], given[at], given[at + 1])]
-        builder.call(_emit_gemm(builder.module), given)
-        return context.get_dummy_value()
+        return _call_gemm(context, builder, sig, arguments, ir.Constant(_SOON.as_pointer(), None))
 
     return signature, generate
+
+
+@intrinsic
+def _gemm_asking_ir(
+    typing_context,
+    m,
+    panels,
+    k,
+    c,
+    c_at,
+    c_step,
+    c_panel,
+    a,
+    a_at,
+    a_row,
+    a_col,
+    b,
+    b_at,
+    b_step,
+    b_panel,
+    depth,
+    accumulate,
+    soon_at,
+    soon_rows,
+    soon_panel,
+    soon_panels,
+    times,
+):
+    i64 = types.int64
+    shape = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, *[i64] * 10)
+
+    def generate(context, builder, sig, arguments):
+        *given, soon_at, rows, panel, panels, times = arguments
+        soon = cgutils.alloca_once(builder, _SOON)
+        first = pointer(context, builder, sig.args[3], arguments[3], soon_at)
+        for index, value in enumerate([first, _number(0), rows, panel, panels, times]):
+            builder.store(value, builder.gep(soon, [ir.Constant(ir.IntType(32), n) for n in (0, index)]))
+        return _call_gemm(context, builder, sig, given, soon)
+
+    return shape, generate
+
+
+def _call_gemm(context: Any, builder: ir.IRBuilder, sig: Any, arguments: Any, soon: ir.Value) -> Any:
+    given = list(arguments)
+    for at in (11, 7, 3):
+        given[at : at + 2] = [pointer(context, builder, sig.args[at], given[at], given[at + 1])]
+    builder.call(_emit_gemm(builder.module), [*given, soon])
+    return context.get_dummy_value()
 
 
 def _gemm_python(
@@ -254,6 +335,24 @@ def _gemm_python(
 # panel stride of PANEL and its row length as step; a packed one has step PANEL. `depth` is how many rows of a
 # panel are worked off before the next row block comes. All counts must be 1 or more.
 gemm: Any = _gemm_python if JIT_DISABLED else _gemm_ir
+_gemm_asking: Any = (lambda *given: _gemm_python(*given[:17])) if JIT_DISABLED else _gemm_asking_ir
+
+
+@kernel
+def gemm_asking(
+    m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
+    accumulate, soon_at, soon_rows, soon_panel, soon_panels,
+):  # fmt: skip
+    """`gemm`, which meanwhile asks for rows of C's buffer that are needed next.
+
+    They are `soon_rows` rows of PANEL floats in each of `soon_panels` panels, `soon_panel` floats apart.
+    """
+    turns = (k + depth - 1) // depth * panels * ((m + TILE_ROWS - 1) // TILE_ROWS)
+    pieces = soon_panels * ((soon_rows + AHEAD - 1) // AHEAD)
+    _gemm_asking(
+        m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
+        accumulate, soon_at, soon_rows, soon_panel, soon_panels, (pieces + turns - 1) // turns,
+    )  # fmt: skip
 
 
 @kernel
