@@ -289,13 +289,19 @@ def _gemm_asking_ir(
     soon_rows,
     soon_panel,
     soon_panels,
-    times,
 ):
     i64 = types.int64
-    shape = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, *[i64] * 10)
+    shape = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, *[i64] * 9)
 
     def generate(context, builder, sig, arguments):
-        *given, soon_at, rows, panel, panels, times = arguments
+        *given, soon_at, rows, panel, panels = arguments
+        m, product_panels, k, depth = (given[at] for at in (0, 1, 2, 15))
+
+        def parts(whole: ir.Value, part: ir.Value) -> ir.Value:
+            return builder.sdiv(builder.sub(builder.add(whole, part), _number(1)), part)
+
+        turns = builder.mul(builder.mul(parts(k, depth), product_panels), parts(m, _number(TILE_ROWS)))
+        times = parts(builder.mul(panels, parts(rows, _number(AHEAD))), turns)
         soon = cgutils.alloca_once(builder, _SOON)
         first = pointer(context, builder, sig.args[3], arguments[3], soon_at)
         for index, value in enumerate([first, _number(0), rows, panel, panels, times]):
@@ -334,25 +340,11 @@ def _gemm_python(
 # b_at + j*b_panel + p*b_step, row i of C's at c_at + j*c_panel + i*c_step: a plain row-major matrix has a
 # panel stride of PANEL and its row length as step; a packed one has step PANEL. `depth` is how many rows of a
 # panel are worked off before the next row block comes. All counts must be 1 or more.
+#
+# gemm_asking(..., accumulate, soon_at, soon_rows, soon_panel, soon_panels): the same, and meanwhile asks for
+# `soon_rows` rows of PANEL floats in each of `soon_panels` panels, `soon_panel` floats apart, of C's buffer.
 gemm: Any = _gemm_python if JIT_DISABLED else _gemm_ir
-_gemm_asking: Any = (lambda *given: _gemm_python(*given[:17])) if JIT_DISABLED else _gemm_asking_ir
-
-
-@kernel
-def gemm_asking(
-    m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
-    accumulate, soon_at, soon_rows, soon_panel, soon_panels,
-):  # fmt: skip
-    """`gemm`, which meanwhile asks for rows of C's buffer that are needed next.
-
-    They are `soon_rows` rows of PANEL floats in each of `soon_panels` panels, `soon_panel` floats apart.
-    """
-    turns = (k + depth - 1) // depth * panels * ((m + TILE_ROWS - 1) // TILE_ROWS)
-    pieces = soon_panels * ((soon_rows + AHEAD - 1) // AHEAD)
-    _gemm_asking(
-        m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
-        accumulate, soon_at, soon_rows, soon_panel, soon_panels, (pieces + turns - 1) // turns,
-    )  # fmt: skip
+gemm_asking: Any = (lambda *given: _gemm_python(*given[:17])) if JIT_DISABLED else _gemm_asking_ir
 
 
 @kernel
