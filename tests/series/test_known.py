@@ -68,6 +68,21 @@ def test_a_row_shows_what_is_known_of_the_rows_after_it():
     assert fit_pipeline(SERIES, range(70), lookback=4, horizon=3, feature_inputs=False).channels == 1
 
 
+@pytest.mark.parametrize(
+    ("lookback", "horizon", "leads"),
+    [(4, 1, [1]), (4, 3, [1, 3]), (2, 3, [1, 3]), (2, 5, [1, 3, 5]), (2, 4, [1, 2, 4])],
+)
+def test_few_leads_still_show_every_coming_row(lookback, horizon, leads):
+    pipeline = fit_pipeline(
+        SERIES, range(70), lookback=lookback, horizon=horizon, scaler="none", known_leads="few"
+    )
+    window = inputs_of(pipeline.windows_at([80]))[0, :, 2:]
+    rows = np.arange(81 - lookback, 81)[:, None] + leads
+    expected = np.concatenate([SERIES.known[rows, 0], SERIES.known[rows, 1]], axis=1)
+    np.testing.assert_array_equal(window, np.float32(expected))
+    assert set(rows.ravel()) >= set(range(81, 81 + horizon))
+
+
 @pytest.mark.parametrize("scaler", ["standard", "robust", "minmax"])
 def test_one_feature_has_one_scale_for_all_the_rows_ahead(scaler):
     pipeline = fit_pipeline(SERIES, range(70), lookback=4, horizon=3, scaler=scaler)

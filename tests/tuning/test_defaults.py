@@ -68,6 +68,17 @@ def test_with_features_some_of_the_first_settings_do_without():
     assert [setting["feature_inputs"] for setting in alone] == ["all"]
 
 
+def test_how_far_ahead_known_features_are_shown_is_searched():
+    assert "known_leads" not in default_space(Nature(2000, horizon=24, features=3))
+    assert "known_leads" not in default_space(Nature(2000, horizon=1, features=3, known=3))
+    space, first = build_space(None, Nature(2000, positive=True, horizon=24, features=3, known=3))
+    assert space["known_leads"].options == ("all", "few")
+    assert [setting["known_leads"] for setting in first[:2]] == ["all", "few"]
+    far, first = build_space(None, Nature(2000, positive=True, horizon=168, features=3, known=3))
+    assert far["known_leads"].size == 1
+    assert {setting["known_leads"] for setting in first} == {"few"}
+
+
 def test_every_hyperparameter_of_the_field_is_in_the_space():
     space = default_space(Nature(2000, season=7, positive=True))
     wanted = "units layers activation dropout batch_size epochs optimizer learning_rate lookback"

@@ -3,7 +3,7 @@
 Letters: T rows, N windows, L lookback, C input columns, H horizon; o is a window's last row, its origin.
 Input columns, in this order: the transformed target; its level (if asked for); one column for each lag; the
 user's features of which only the past is known (row t holds their value at t); those known beforehand (row t
-holds their values in the H rows after it); the calendar of the step after t.
+holds their values in the rows after it, as `known_leads` says); the calendar of the step after t.
 Windows share the rows of one (T, C) matrix; only "relative", whose rows depend on the origin, copies them.
 """
 
@@ -36,6 +36,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 SUPERVISIONS = ("last", "every")
+KNOWN_LEADS = ("all", "few")
 # A scaled input further out than this says "extreme" and no more: one bad value must not drown a window.
 _CLIP = 10.0
 # Enough windows to estimate the spread of "relative" inputs; more only cost time.
@@ -50,6 +51,9 @@ class PipelineConfig:
     lags: extra columns; lag m gives at row t the transformed target m steps before the step after t, so that
     lag 24 on hourly data shows yesterday's value for the very hour that is forecast.
     level_input: adds the scaled level as a column when the transform hides it.
+    known_leads: how far ahead a row shows the features known beforehand: "all" gives a column for each of the
+    H coming rows; "few" one for the next row, one for the last, and as many between as it takes for every
+    coming row to stand somewhere in the window.
     season: for "seasonal_difference"; None means the series' own.
     """
 
@@ -62,10 +66,12 @@ class PipelineConfig:
     lags: tuple[int, ...] = ()
     level_input: bool = False
     feature_inputs: bool = True
+    known_leads: str = "all"
     season: int | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("supervision", SUPERVISIONS), ("scaler", SCALERS)):
+        choices = (("supervision", SUPERVISIONS), ("scaler", SCALERS), ("known_leads", KNOWN_LEADS))
+        for name, known in choices:
             if getattr(self, name) not in known:
                 raise UserError(explain(f"{name} must be one of {', '.join(known)}", getattr(self, name)))
         object.__setattr__(self, "lags", tuple(self.lags))
@@ -363,15 +369,21 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
     calendar = calendar_features(series, tuple(config.calendar))
     features = []
     if config.feature_inputs:
-        features = [series.features[:, series.past_columns], _coming(series, config.horizon)]
+        features = [series.features[:, series.past_columns], _coming(series, _leads(config))]
     return np.concatenate([np.stack(columns, axis=1), *features, calendar], axis=1)
 
 
-def _coming(series: Series, horizon: int) -> F64:
-    """(T, K * H) what is known beforehand of the H rows after each row; past the last known row, as that."""
-    rows = np.arange(1, len(series) + horizon)
-    known = series.known[np.minimum(rows, len(series.known) - 1)]
-    return np.lib.stride_tricks.sliding_window_view(known, horizon, axis=0).reshape(len(series), -1)
+def _leads(config: PipelineConfig) -> list[int]:
+    """How many rows ahead a row shows what is known beforehand."""
+    step = 1 if config.known_leads == "all" else config.lookback
+    return sorted({1, *range(config.horizon, 0, -step)})
+
+
+def _coming(series: Series, leads: list[int]) -> F64:
+    """(T, K * leads) what is known beforehand of rows after each row; past the last known row, as that."""
+    rows = np.arange(len(series))[:, None] + leads
+    known = series.known[np.minimum(rows, len(series.known) - 1)]  # (T, leads, K)
+    return known.transpose(0, 2, 1).reshape(len(series), -1)
 
 
 class _Columns(NamedTuple):
@@ -390,7 +402,7 @@ def _columns(config: PipelineConfig, features: int = 0, known: int = 0) -> _Colu
     lags = 1 + int(config.level_input and config.transform != "level")
     past = lags + len(config.lags)
     coming = past + features - known
-    calendar = coming + known * config.horizon
+    calendar = coming + known * len(_leads(config))
     return _Columns(slice(lags, past), slice(past, coming), slice(coming, calendar), slice(calendar, None))
 
 
@@ -405,8 +417,8 @@ def _fit_inputs(series: Series, rows: slice, config: PipelineConfig) -> Scaler:
     scaler.scale[places.lags] = scaler.scale[0]
     if places.known.stop > places.known.start:
         known = fit_scaler(series.features[rows, series.known_columns], config.scaler)
-        scaler.center[places.known] = np.repeat(known.center, config.horizon)
-        scaler.scale[places.known] = np.repeat(known.scale, config.horizon)
+        scaler.center[places.known] = np.repeat(known.center, len(_leads(config)))
+        scaler.scale[places.known] = np.repeat(known.scale, len(_leads(config)))
     scaler.center[places.calendar] = 0.0
     scaler.scale[places.calendar] = 1.0
     return scaler

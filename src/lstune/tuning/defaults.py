@@ -31,13 +31,17 @@ __all__ = [
 ]
 
 
+# More columns than this of what is known beforehand would be most of the network.
+_MOST_LEADS = 256
+
+
 @dataclass(frozen=True)
 class Nature:
     """What the defaults depend on.
 
     `rows`: training rows. `season`: rows in a season, 1 for none. `positive`: whether all values are above 0.
     `dated`: whether the series has a calendar. `multiplicative`: whether its steps grow with its level.
-    `features`: how many columns there are beside the target.
+    `features`: how many columns there are beside the target, `known` how many of them beforehand.
     """
 
     rows: int
@@ -47,6 +51,7 @@ class Nature:
     dated: bool = True
     multiplicative: bool = False
     features: int = 0
+    known: int = 0
 
 
 def _lookbacks(nature: Nature) -> tuple[int, int, int]:
@@ -102,6 +107,7 @@ def default_space(nature: Nature) -> Space:
             "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
             # Further columns help, or are one more thing to overfit: their past must tell about the target.
             **({"feature_inputs": Choice(("all", "none"))} if nature.features else {}),
+            **({"known_leads": _known_leads(nature)} if nature.known and nature.horizon > 1 else {}),
             "units": Int(8, widest, log=True, default=min(64, widest)),
             "layers": Int(1, 2, default=1),
             # relu is not bounded: beyond the range of the training rows its cells ran away on a price series.
@@ -120,6 +126,15 @@ def default_space(nature: Nature) -> Space:
     )
 
 
+def _known_leads(nature: Nature) -> Choice | Fixed:
+    """All coming rows at once where that is not hundreds of columns.
+
+    On air quality, a day ahead beside the wind, all coming rows brought the error from 18.8 to 8.5 and few to
+    11.1; on bike hire beside the weather few brought it from 45.7 to 42.4 and all raised it to 48.8.
+    """
+    return Choice(("all", "few")) if nature.known * nature.horizon <= _MOST_LEADS else Fixed("few")
+
+
 def _usual_stride(nature: Nature) -> str:
     return "lookback/4" if nature.rows >= 300 else "lookback/8"
 
@@ -130,7 +145,8 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
     A setting names only what differs from the defaults of the space. Steps with the level, last season's
     values and a fast rate won on hourly demand, the level with a slower rate on temperatures, the level with
     last season's values on seasonal patterns in noise. Where there are features the later half do without,
-    never the first: alone, as the method manual takes it, it is to use what was asked for.
+    never the first: alone, as the method manual takes it, it is to use what was asked for. The second shows
+    few of the rows known beforehand.
     """
     fast = {"learning_rate": 0.01, "lags": "season", "level_input": True}
     wanted: list[dict[str, Any]] = [
@@ -148,6 +164,8 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
     if "feature_inputs" in space and space["feature_inputs"].contains("none"):
         for setting in settings[(len(settings) + 1) // 2 :]:
             setting["feature_inputs"] = "none"
+    if len(settings) > 1 and "known_leads" in space and space["known_leads"].contains("few"):
+        settings[1]["known_leads"] = "few"
     return settings or [{}]
 
 

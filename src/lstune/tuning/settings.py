@@ -63,6 +63,12 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter(
             "feature_inputs", "the series' features as inputs, or the target alone", "all", ("all", "none")
         ),
+        Hyperparameter(
+            "known_leads",
+            "coming rows whose known features each row shows: all, or few",
+            "all",
+            ("all", "few"),
+        ),
         Hyperparameter("supervision", "steps that are scored: the last or every", "every", ("last", "every")),
         Hyperparameter("stride", 'rows between windows: a number or "lookback/4"', "lookback/4"),
         Hyperparameter(
@@ -87,6 +93,7 @@ class Recipe:
     lags: tuple[int, ...]
     level_input: bool
     feature_inputs: bool
+    known_leads: str
     supervision: str
     stride: int
     train: TrainConfig
@@ -123,6 +130,7 @@ class Recipe:
             lags=self.lags,
             level_input=self.level_input,
             feature_inputs=self.feature_inputs,
+            known_leads=self.known_leads,
         )
 
     def model(self, channels: int, horizon: int) -> ModelConfig:
@@ -181,6 +189,7 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         lags=parse_lags(value["lags"], season),
         level_input=bool(value["level_input"]),
         feature_inputs=value["feature_inputs"] == "all",
+        known_leads=value["known_leads"],
         supervision=value["supervision"],
         stride=_stride(value["stride"], lookback),
         train=train,

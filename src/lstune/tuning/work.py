@@ -212,6 +212,7 @@ class Work:
             horizon=options.horizon,
             dated=series.has_timestamps,
             features=len(series.feature_names),
+            known=len(series.known_names),
         )
         return build_space(changes, nature)
 
