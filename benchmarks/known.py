@@ -2,10 +2,10 @@
 
     python benchmarks/known.py --data FOLDER --budget 60s --seeds 0,1
 
-For each series (its last 3000 rows, cut 70/15/15 in time): the target alone; further columns of which the past
-is known (`--features`); the same columns known beforehand (`--known`). Mean absolute error on the tail divided by
-seasonal naive's on the same rows. The columns hold what was measured in the end, so that "known" stands for a
-perfect forecast of the weather or load: what it is worth at most. FOLDER holds CSV files.
+For each series (its last 3000 rows, cut 70/15/15 in time): the target alone; further columns of which the
+past is known (`--features`); the same columns known beforehand (`--known`). Mean absolute error on the tail
+divided by seasonal naive's on the same rows. The columns hold what was measured in the end, so that "known"
+stands for a perfect forecast of the weather or load: what it is worth at most. FOLDER holds CSV files.
 """
 
 from __future__ import annotations

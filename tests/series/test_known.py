@@ -217,7 +217,7 @@ def test_rows_without_a_target_at_the_end_tell_what_is_known(freq, tmp_path):
         assert any("4 rows after the last value of 'y' tell what is known" in note for note in series.notes)
         assert not any("left out" in note for note in series.notes)
     assert read_series(frame, target="y", features="all", known="sale").known_names == ("sale",)
-    assert read_series(frame[["ds", "y", "sale"]], known=["sale"]).target == "y"
+    assert read_series(frame[["ds", "y", "sale"]], known=["sale", "sale"]).known_names == ("sale",)
     assert read_series(frame.drop(columns="ds"), target="y", known="sale").ahead.shape == (4, 1)
 
 

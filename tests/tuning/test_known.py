@@ -77,6 +77,8 @@ def test_newer_knowledge_replaces_what_the_series_said(run, tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert pd.read_csv(tmp_path / "f.csv")["forecast"].tolist() == pytest.approx(turned["forecast"].tolist())
+    gap = run.predict(4, known=other.drop(index=ROWS + 2))  # later rows say nothing of the one that is absent
+    assert gap.attrs["note"].startswith("'sale' given for 2 of the 4 coming rows")
     alone = run.predict(1, known=other.iloc[[2]])  # one row has no step of its own
     assert alone["forecast"].iloc[0] == pytest.approx(turned["forecast"].iloc[0], abs=0.5)
 

@@ -108,7 +108,7 @@ def select(table: Table, options: ReadOptions) -> RawRows:
         else np.empty((len(frame), 0)),
         target=target,
         feature_names=names,
-        known_names=options.known,
+        known_names=tuple(dict.fromkeys(options.known)),
         where=table.where,
         name=table.name,
         notes=tuple(notes),

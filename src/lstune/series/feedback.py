@@ -107,12 +107,11 @@ class _Rows:
     def __init__(self, pipeline: Pipeline, series: Series, origins: I64, steps: int) -> None:
         self.pipeline, self.config, self.origins, self.steps = pipeline, pipeline.config, origins, steps
         self.season = self.config.season or 1
+        longer = _longer(series, int(origins.max()) + steps)
         # What depends on values fed back is written over step by step; the calendar and what is known
         # beforehand are right as they are.
         rows = origins[:, None] + np.arange(1 - self.config.lookback, steps)
-        self.inputs = pipeline.bind(_longer(series, int(origins.max()) + steps))._inputs[
-            rows
-        ]  # (N, L + steps - 1, C)
+        self.inputs = pipeline.bind(longer)._inputs[rows]  # (N, L + steps - 1, C)
         origin, features = self.config.lookback - 1, pipeline.feature_columns
         self.inputs[:, origin + 1 :, features] = self.inputs[:, origin : origin + 1, features]
         self.known = transform_values(self.config.transform, series.values, self.season)

@@ -45,7 +45,7 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
     """The series with the features known beforehand of the rows after it, read from `source`.
 
     source: file or DataFrame with their columns and the timestamps; without timestamps its first row is the
-    one after the series' last. reading: how the series itself was read.
+    one after the series' last. Rows count up to the first that is absent. reading: how the series was read.
     Raises UserError for a series without such features, DataError for rows that do not follow it.
     """
     names = series.known_names
@@ -74,4 +74,5 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
                 "Give those rows with their timestamps",
             )
         )
-    return replace(series, ahead=rows[first:])
+    gaps = np.flatnonzero(~given.observed[first:])
+    return replace(series, ahead=rows[first : first + gaps[0] if len(gaps) else None])

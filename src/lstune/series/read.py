@@ -57,9 +57,9 @@ def read_series(
             target=target, timestamp=timestamp, features=wanted, known=names_of(known), **options
         )
     except TypeError as error:
-        known = [*ReadOptions.__dataclass_fields__, *_CLEANING, "freq", "name"]
+        names = [*ReadOptions.__dataclass_fields__, *_CLEANING, "freq", "name"]
         raise UserError(
-            explain(f"{error}".split("__init__() ")[-1], fix=f"Known: {', '.join(known)}")
+            explain(f"{error}".split("__init__() ")[-1], fix=f"Known: {', '.join(names)}")
         ) from None
     table = _load(source, read_options, name)
     return clean(select(table, read_options), clean_options)
