@@ -17,32 +17,25 @@ from pathlib import Path
 
 import lstune
 from lstune.series import take_rows
+from quality import KNOWN, ROWS
 
-ROWS = 3000
-# name -> file, target, horizon, columns
-TASKS = {
-    "bike": ("bike_sharing_hourly.csv", "users", 24, "temp,hum,windspeed,holiday,workingday"),
-    "no2": ("valencia_air_quality_hourly.csv", "no2", 24, "veloc,direc"),
-    "delhi": ("delhi_climate_daily.csv", "meantemp", 7, "humidity,wind_speed"),
-    "etth1": ("etth1.csv", "OT", 24, "HUFL,MUFL"),
-}
 USES = ("target", "features", "known")
 
 
 def one(data: Path, name: str, use: str, budget: str, seed: int) -> float:
     """The ratio to seasonal naive of one run."""
-    file, target, horizon, columns = TASKS[name]
-    more = {} if use == "target" else {use: columns}
-    series = take_rows(lstune.read_series(data / file, target=target, **more), -ROWS)
+    task = KNOWN[name]
+    more = {} if use == "target" else {use: task.columns}
+    series = take_rows(lstune.read_series(data / task.file, target=task.target, **more), -ROWS)
     with tempfile.TemporaryDirectory() as folder:
-        run = lstune.tune(series, horizon=horizon, budget=budget, seed=seed, out=Path(folder) / "run")
+        run = lstune.tune(series, horizon=task.horizon, budget=budget, seed=seed, out=Path(folder) / "run")
     return float(run.result["test"]["mae"] / run.result["baselines"]["seasonal_naive"]["mae"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--series", default=",".join(TASKS))
+    parser.add_argument("--series", default=",".join(KNOWN))
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--budget", default="60s")
     args = parser.parse_args()
@@ -53,7 +46,8 @@ def main() -> None:
             ratios = [one(args.data, name, use, args.budget, seed) for seed in seeds]
             each = " ".join(f"{ratio:.3f}" for ratio in ratios)
             print(
-                f"{name:<8}{TASKS[name][2]:>8}  {use:<10}{statistics.mean(ratios):>7.3f}  {each}", flush=True
+                f"{name:<8}{KNOWN[name].horizon:>8}  {use:<10}{statistics.mean(ratios):>7.3f}  {each}",
+                flush=True,
             )
 
 

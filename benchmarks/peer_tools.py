@@ -70,18 +70,19 @@ def run_neuralforecast(task: Assignment, backend: str = "optuna") -> Answer:
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    silent = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
+    fixed: dict[str, Any] = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
+    fixed["futr_exog_list"] = list(task.spec["known"])
     config = AutoLSTM.get_default_config(h=task.horizon, backend=backend)
     if backend == "optuna":
         suggest = config
 
         def config(trial: Any) -> dict[str, Any]:
-            return {**suggest(trial), **silent}
+            return {**suggest(trial), **fixed}
 
         search = optuna.samplers.TPESampler(seed=task.seed)
         options: dict[str, Any] = {"search_alg": search, "config": config}
     else:
-        options = {"config": {**config, **silent}}
+        options = {"config": {**config, **fixed}}
     model = AutoLSTM(
         h=task.horizon,
         num_samples=1000,
@@ -91,6 +92,7 @@ def run_neuralforecast(task: Assignment, backend: str = "optuna") -> Answer:
         **options,
     )
     frame = pd.DataFrame({"unique_id": "series", "ds": np.arange(len(task.values)), "y": task.values})
+    frame = frame.assign(**task.spec["known"])
     forecaster = NeuralForecast(models=[model], freq=1)
     forecasts = forecaster.cross_validation(
         frame, val_size=task.test - task.validation, test_size=len(frame) - task.test, n_windows=None
@@ -335,7 +337,8 @@ def run_lstune(task: Assignment) -> Answer:
     from lstune.series import take_rows
 
     spec = task.spec
-    series = take_rows(lstune.read_series(spec["file"], target=spec["target"]), -len(task.values))
+    whole = lstune.read_series(spec["file"], target=spec["target"], known=list(spec["known"]))
+    series = take_rows(whole, -len(task.values))
     with tempfile.TemporaryDirectory() as folder:
         run = lstune.tune(
             series, horizon=task.horizon, budget=task.budget, seed=task.seed, out=Path(folder) / "run"
@@ -355,6 +358,9 @@ PEERS: dict[str, Callable[[Assignment], Answer]] = {
     "optuna-torch": run_optuna_torch,
     "keras-tuner": run_keras_tuner,
 }
+
+# Those that take features known beforehand; Darts' BlockRNNModel does not.
+KNOWING = ("lstune", "neuralforecast", "ray")
 
 # What is imported before the clock starts.
 _MODULES = {
@@ -381,6 +387,8 @@ def work(peer: str) -> None:
         importlib.import_module(name)
     answer, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
     task = Assignment(spec)
+    if spec["known"] and peer not in KNOWING:
+        raise SystemExit("takes no features known beforehand")
     forecasts, trials = PEERS[peer](task)
     seconds = time.monotonic() - task.began
     print(

@@ -4,7 +4,8 @@
     python benchmarks/peers.py --data FOLDER --peers lstune neuralforecast --series bike --seeds 0
 
 The last 3000 rows of each series, cut 70/15/15 in time; forecasts of the last part from true lags, one step
-ahead (`bike-24` and `pjm-24`: a day of hours, from every hour); mean absolute error divided by that of the
+ahead (`bike-24` and `pjm-24`: a day of hours, from every hour; `bike-known` and `no2-known`: the weather of
+that day is known too, for peers that can take it); mean absolute error divided by that of the
 naive forecast (a day ahead: of the seasonal naive one). Every peer is given the same values and cuts and the
 same seconds, from the call with data in memory to the forecasts; imports are not counted, and what a peer
 took in fact is printed. The peers, each as its own documentation tells to use it for this task:
@@ -40,10 +41,15 @@ import lstune
 from lstune.evaluation import baseline_forecasts
 from lstune.series import scored_origins, split_series, take_rows
 from peer_tools import LOOKBACKS, PEERS
-from quality import ROWS, TASKS, Kept, Task
+from quality import KNOWN, ROWS, TASKS, Kept, Task
 
 WORKER = Path(__file__).resolve().with_name("peer_tools.py")
-SERIES = {**TASKS, "pjm-24": Task("pjm_rto_hourly_2023.csv", "load_mw", 1.0, 24, ("seasonal_naive",))}
+SERIES = {
+    **TASKS,
+    "pjm-24": Task("pjm_rto_hourly_2023.csv", "load_mw", 1.0, 24, ("seasonal_naive",)),
+    "bike-known": KNOWN["bike"],
+    "no2-known": KNOWN["no2"],
+}
 
 
 def measure(peer: str, spec: dict[str, Any], python: str) -> dict[str, Any]:
@@ -83,7 +89,7 @@ def specification(data: Path, name: str, budget: float, share: float, seed: int)
     """The task of one series, cut as lstune cuts it."""
     task = SERIES[name]
     file = data / task.file
-    series = take_rows(lstune.read_series(file, target=task.target), -ROWS)
+    series = take_rows(lstune.read_series(file, target=task.target, known=task.columns), -ROWS)
     split = split_series(series, max_lookback=max(LOOKBACKS), horizon=task.horizon)
     return {
         "file": str(file.resolve()),
@@ -91,6 +97,7 @@ def specification(data: Path, name: str, budget: float, share: float, seed: int)
         "horizon": task.horizon,
         "beside": task.beside[0],
         "season": series.season,
+        "known": {name: series.known[:, i].tolist() for i, name in enumerate(series.known_names)},
         "values": series.values.tolist(),
         "observed": series.observed.tolist(),
         "validation": split.folds[-1].validation.start,

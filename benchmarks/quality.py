@@ -34,7 +34,10 @@ SIMPLE = ("naive", "seasonal_naive", "drift")
 
 @dataclass(frozen=True)
 class Task:
-    """A series, how far to forecast it, the simple forecasts it stands beside, and the ratio to reach."""
+    """A series, how far to forecast it, the simple forecasts it stands beside, and the ratio to reach.
+
+    columns: those that `known.py` and `peers.py` give as features, separated by commas.
+    """
 
     file: str
     target: str
@@ -42,6 +45,7 @@ class Task:
     horizon: int = 1
     beside: tuple[str, ...] = ("naive",)
     peers: str = ""
+    columns: str = ""
 
 
 TASKS = {
@@ -49,6 +53,17 @@ TASKS = {
     "bike": Task("bike_sharing_hourly.csv", "users", 0.46, peers="0.695 to 0.887"),
     "btc": Task("btc_usd_daily_bsd.csv", "close", 1.003, peers="1.009 to 1.78"),
     "bike-24": Task("bike_sharing_hourly.csv", "users", 0.85, 24, ("seasonal_naive",)),
+}
+
+_SEASONAL = ("seasonal_naive",)
+# With the columns that a forecast of the weather, the load or the calendar could tell beforehand.
+KNOWN = {
+    "bike": Task(
+        "bike_sharing_hourly.csv", "users", 1.0, 24, _SEASONAL, "", "temp,hum,windspeed,holiday,workingday"
+    ),
+    "no2": Task("valencia_air_quality_hourly.csv", "no2", 1.0, 24, _SEASONAL, "", "veloc,direc"),
+    "delhi": Task("delhi_climate_daily.csv", "meantemp", 1.0, 7, _SEASONAL, "", "humidity,wind_speed"),
+    "etth1": Task("etth1.csv", "OT", 1.0, 24, _SEASONAL, "", "HUFL,MUFL"),
 }
 
 # file and target of every usable series of the folder
