@@ -65,7 +65,12 @@ def test_a_row_shows_what_is_known_of_the_rows_after_it():
             ]
             np.testing.assert_array_equal(inputs[n, step, 1:], np.float32(expected))
     assert inputs_of(pipeline.windows_for_forecast())[0, -1, 2:5] == pytest.approx(SERIES.ahead[:3, 0])
-    assert fit_pipeline(SERIES, range(70), lookback=4, horizon=3, feature_inputs=False).channels == 1
+    config = {"lookback": 4, "horizon": 3, "scaler": "none"}
+    assert fit_pipeline(SERIES, range(70), feature_inputs="none", **config).channels == 1
+    known = fit_pipeline(SERIES, range(70), feature_inputs="known", **config)
+    np.testing.assert_array_equal(
+        inputs_of(known.windows(range(70, ROWS))), inputs[..., [0, *range(2, inputs.shape[-1])]]
+    )
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,10 @@ def test_how_far_ahead_known_features_are_shown_is_searched():
     space, first = build_space(None, Nature(2000, positive=True, horizon=24, features=3, known=3))
     assert space["known_leads"].options == ("all", "few")
     assert [setting["known_leads"] for setting in first[:2]] == ["all", "few"]
+    assert space["feature_inputs"].options == ("all", "none")
+    both, first = build_space(None, Nature(2000, positive=True, horizon=24, features=3, known=2))
+    assert both["feature_inputs"].options == ("all", "known", "none")
+    assert {setting["feature_inputs"] for setting in first} == {"all", "known", "none"}
     far, first = build_space(None, Nature(2000, positive=True, horizon=168, features=3, known=3))
     assert far["known_leads"].size == 1
     assert {setting["known_leads"] for setting in first} == {"few"}

@@ -36,6 +36,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 SUPERVISIONS = ("last", "every")
+FEATURE_INPUTS = ("all", "known", "none")
 KNOWN_LEADS = ("all", "few")
 # A scaled input further out than this says "extreme" and no more: one bad value must not drown a window.
 _CLIP = 10.0
@@ -51,6 +52,7 @@ class PipelineConfig:
     lags: extra columns; lag m gives at row t the transformed target m steps before the step after t, so that
     lag 24 on hourly data shows yesterday's value for the very hour that is forecast.
     level_input: adds the scaled level as a column when the transform hides it.
+    feature_inputs: "all" features, those "known" beforehand, or "none" (the target alone).
     known_leads: how far ahead a row shows the features known beforehand: "all" gives a column for each of the
     H coming rows; "few" one for the next row, one for the last, and as many between as it takes for every
     coming row to stand somewhere in the window.
@@ -65,13 +67,20 @@ class PipelineConfig:
     calendar: str | tuple[str, ...] = "none"
     lags: tuple[int, ...] = ()
     level_input: bool = False
-    feature_inputs: bool = True
+    feature_inputs: str = "all"
     known_leads: str = "all"
     season: int | None = None
 
     def __post_init__(self) -> None:
-        choices = (("supervision", SUPERVISIONS), ("scaler", SCALERS), ("known_leads", KNOWN_LEADS))
-        for name, known in choices:
+        if isinstance(self.feature_inputs, bool):  # as forecasters were saved before there was "known"
+            object.__setattr__(self, "feature_inputs", "all" if self.feature_inputs else "none")
+        choices = {
+            "supervision": SUPERVISIONS,
+            "scaler": SCALERS,
+            "feature_inputs": FEATURE_INPUTS,
+            "known_leads": KNOWN_LEADS,
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise UserError(explain(f"{name} must be one of {', '.join(known)}", getattr(self, name)))
         object.__setattr__(self, "lags", tuple(self.lags))
@@ -367,9 +376,9 @@ def _raw_columns(series: Series, config: PipelineConfig) -> F64:
         shifted[lag - 1 :] = z[: len(z) - lag + 1]
         columns.append(shifted)
     calendar = calendar_features(series, tuple(config.calendar))
-    features = []
-    if config.feature_inputs:
-        features = [series.features[:, series.past_columns], _coming(series, _leads(config))]
+    features = [series.features[:, series.past_columns]] if config.feature_inputs == "all" else []
+    if config.feature_inputs != "none":
+        features.append(_coming(series, _leads(config)))
     return np.concatenate([np.stack(columns, axis=1), *features, calendar], axis=1)
 
 
@@ -397,12 +406,10 @@ class _Columns(NamedTuple):
 
 def _columns(config: PipelineConfig, features: int = 0, known: int = 0) -> _Columns:
     """The places of the input columns of a series with `features` features, `known` of them beforehand."""
-    if not config.feature_inputs:
-        features = known = 0
     lags = 1 + int(config.level_input and config.transform != "level")
     past = lags + len(config.lags)
-    coming = past + features - known
-    calendar = coming + known * len(_leads(config))
+    coming = past + (features - known if config.feature_inputs == "all" else 0)
+    calendar = coming + (known * len(_leads(config)) if config.feature_inputs != "none" else 0)
     return _Columns(slice(lags, past), slice(past, coming), slice(coming, calendar), slice(calendar, None))
 
 

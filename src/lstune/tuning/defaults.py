@@ -106,7 +106,7 @@ def default_space(nature: Nature) -> Space:
             "level_input": Choice((False, True)) if set(transforms) - {"level"} else Fixed(False),
             "calendar": Choice(("auto", "none")) if nature.dated else Fixed("none"),
             # Further columns help, or are one more thing to overfit: their past must tell about the target.
-            **({"feature_inputs": Choice(("all", "none"))} if nature.features else {}),
+            **({"feature_inputs": _feature_inputs(nature)} if nature.features else {}),
             **({"known_leads": _known_leads(nature)} if nature.known and nature.horizon > 1 else {}),
             "units": Int(8, widest, log=True, default=min(64, widest)),
             "layers": Int(1, 2, default=1),
@@ -124,6 +124,10 @@ def default_space(nature: Nature) -> Space:
             "scaler": Fixed("standard"),
         }
     )
+
+
+def _feature_inputs(nature: Nature) -> Choice:
+    return Choice(("all", "known", "none") if 0 < nature.known < nature.features else ("all", "none"))
 
 
 def _known_leads(nature: Nature) -> Choice | Fixed:
@@ -145,8 +149,8 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
     A setting names only what differs from the defaults of the space. Steps with the level, last season's
     values and a fast rate won on hourly demand, the level with a slower rate on temperatures, the level with
     last season's values on seasonal patterns in noise. Where there are features the later half do without,
-    never the first: alone, as the method manual takes it, it is to use what was asked for. The second shows
-    few of the rows known beforehand.
+    never the first: alone, as the method manual takes it, it is to use what was asked for. The second does
+    with those known beforehand, if there are others, and shows few of the coming rows.
     """
     fast = {"learning_rate": 0.01, "lags": "season", "level_input": True}
     wanted: list[dict[str, Any]] = [
@@ -164,8 +168,9 @@ def first_settings(space: Space) -> list[dict[str, Any]]:
     if "feature_inputs" in space and space["feature_inputs"].contains("none"):
         for setting in settings[(len(settings) + 1) // 2 :]:
             setting["feature_inputs"] = "none"
-    if len(settings) > 1 and "known_leads" in space and space["known_leads"].contains("few"):
-        settings[1]["known_leads"] = "few"
+    for name, value in {"feature_inputs": "known", "known_leads": "few"}.items():
+        if len(settings) > 1 and name in space and space[name].contains(value):
+            settings[1][name] = value
     return settings or [{}]
 
 

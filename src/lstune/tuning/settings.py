@@ -61,7 +61,10 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
             "level_input", "the level as an input beside the transformed target", False, (True, False)
         ),
         Hyperparameter(
-            "feature_inputs", "the series' features as inputs, or the target alone", "all", ("all", "none")
+            "feature_inputs",
+            "features as inputs: all, those known beforehand, or none",
+            "all",
+            ("all", "known", "none"),
         ),
         Hyperparameter(
             "known_leads",
@@ -92,7 +95,7 @@ class Recipe:
     calendar: str
     lags: tuple[int, ...]
     level_input: bool
-    feature_inputs: bool
+    feature_inputs: str
     known_leads: str
     supervision: str
     stride: int
@@ -188,7 +191,7 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         calendar=str(value["calendar"]),
         lags=parse_lags(value["lags"], season),
         level_input=bool(value["level_input"]),
-        feature_inputs=value["feature_inputs"] == "all",
+        feature_inputs=value["feature_inputs"],
         known_leads=value["known_leads"],
         supervision=value["supervision"],
         stride=_stride(value["stride"], lookback),
