@@ -29,6 +29,7 @@ from lstune.series import (
     coming_note,
     future_timestamps,
     load_series,
+    read_series,
     recurse,
     save_series,
     with_known,
@@ -191,8 +192,6 @@ class Forecaster:
         return block
 
     def _newer(self, data: Any) -> Series:
-        from lstune.series.read import read_series
-
         given = data if isinstance(data, Series) else read_series(data, **self.reading)
         if given.has_timestamps and self.history.has_timestamps:
             given = _joined(self.history, given)

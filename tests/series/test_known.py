@@ -159,6 +159,8 @@ def test_what_is_known_is_saved_and_part_of_the_fingerprint(tmp_path):
     assert plain.fingerprint != replace(plain, known_names=("sale",)).fingerprint
     with pytest.raises(DataError, match="known_names must be among feature_names"):
         replace(SERIES, known_names=("snow", "sale"))
+    with pytest.raises(DataError, match="a column for each of known_names"):
+        replace(SERIES, known_names=("sale",))
 
 
 def network(part):

@@ -33,7 +33,7 @@ from lstune.engine.simd import (
     store,
 )
 
-__all__ = ["PANEL", "gemm", "gemm_asking", "pack", "pack_transposed", "padded"]
+__all__ = ["PANEL", "gemm", "pack", "pack_transposed", "padded"]
 
 PANEL = 2 * WIDTH  # columns of a panel, and of a register tile
 UNROLL = 4  # steps of a tile in one turn of its loop: its counters then cost next to nothing
@@ -50,6 +50,11 @@ def padded(columns: int) -> int:
 
 def _number(value: int) -> ir.Constant:
     return ir.Constant(_I64, value)
+
+
+def _parts(builder: ir.IRBuilder, whole: ir.Value, part: ir.Value) -> ir.Value:
+    """How many parts of at most this size a whole has."""
+    return builder.sdiv(builder.sub(builder.add(whole, part), _number(1)), part)
 
 
 def _offsets(builder: ir.IRBuilder, step: ir.Value, count: int) -> list[ir.Value]:
@@ -141,6 +146,10 @@ def _emit_ask(module: ir.Module) -> ir.Function:
 _SOON = ir.LiteralStructType([_F32.as_pointer(), *[_I64] * 5])
 
 
+def _field(builder: ir.IRBuilder, soon: ir.Value, index: int) -> ir.Value:
+    return builder.gep(soon, [ir.Constant(ir.IntType(32), n) for n in (0, index)])
+
+
 def _emit_ask_soon(module: ir.Module) -> ir.Function:
     """One row block's share of the rows that come after the product.
 
@@ -151,8 +160,7 @@ def _emit_ask_soon(module: ir.Module) -> ir.Function:
     if builder is None:
         return function
     soon, ask = function.args[0], _emit_ask(module)
-    field = [builder.gep(soon, [ir.Constant(ir.IntType(32), n) for n in (0, index)]) for index in range(6)]
-    panel, row, rows, step, left, times = field
+    panel, row, rows, step, left, times = (_field(builder, soon, index) for index in range(6))
     with (
         cgutils.for_range(builder, builder.load(times), intp=_I64),
         builder.if_then(builder.icmp_signed(">", builder.load(left), _number(0))),
@@ -182,7 +190,7 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     if builder is None:
         return function
     v = dict(zip(_PARAMETERS, function.args, strict=True))
-    blocks = builder.sdiv(builder.add(v["m"], _number(TILE_ROWS - 1)), _number(TILE_ROWS))
+    blocks = _parts(builder, v["m"], _number(TILE_ROWS))
     begin = cgutils.alloca_once_value(builder, _number(0))
     down = builder.zext(builder.icmp_signed("!=", v["a_col"], _number(1)), _I64)
     ask, ask_soon = _emit_ask(module), _emit_ask_soon(module)
@@ -208,9 +216,7 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
                 # Row blocks as even as can be: a lone leftover row costs nearly as much as a full tile.
                 row = builder.load(begin)
                 left = builder.sub(blocks, block.index)
-                rows = builder.sdiv(
-                    builder.sub(builder.add(builder.sub(v["m"], row), left), _number(1)), left
-                )
+                rows = _parts(builder, builder.sub(v["m"], row), left)
                 builder.store(builder.add(row, rows), begin)
                 a_at = builder.add(builder.mul(row, v["a_row"]), builder.mul(p0, v["a_col"]))
                 place = {name: v[name] for name in ("a_row", "a_col", "b_step", "c_step")}
@@ -235,93 +241,51 @@ def _emit_gemm(module: ir.Module) -> ir.Function:
     return function
 
 
-@intrinsic
-def _gemm_ir(
-    typing_context,
-    m,
-    panels,
-    k,
-    c,
-    c_at,
-    c_step,
-    c_panel,
-    a,
-    a_at,
-    a_row,
-    a_col,
-    b,
-    b_at,
-    b_step,
-    b_panel,
-    depth,
-    accumulate,
-):
-    i64 = types.int64
-    signature = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, i64, i64, i64, i64, i64)
-
-    def generate(context, builder, sig, arguments):
-        return _call_gemm(context, builder, sig, arguments, ir.Constant(_SOON.as_pointer(), None))
-
-    return signature, generate
+def _emit_soon(
+    builder: ir.IRBuilder, product: list[ir.Value], first: ir.Value, *counts: ir.Value
+) -> ir.Value:
+    """What `lstune_ask_soon` works off: rows from `first` on, spread evenly over the product's row blocks."""
+    rows, step, panels = counts
+    m, product_panels, k, depth = (product[_PARAMETERS.index(name)] for name in ("m", "panels", "k", "depth"))
+    blocks = builder.mul(_parts(builder, k, depth), product_panels)
+    turns = builder.mul(blocks, _parts(builder, m, _number(TILE_ROWS)))
+    times = _parts(builder, builder.mul(panels, _parts(builder, rows, _number(AHEAD))), turns)
+    soon = cgutils.alloca_once(builder, _SOON)
+    for index, value in enumerate([first, _number(0), rows, step, panels, times]):
+        builder.store(value, _field(builder, soon, index))
+    return soon
 
 
 @intrinsic
-def _gemm_asking_ir(
-    typing_context,
-    m,
-    panels,
-    k,
-    c,
-    c_at,
-    c_step,
-    c_panel,
-    a,
-    a_at,
-    a_row,
-    a_col,
-    b,
-    b_at,
-    b_step,
-    b_panel,
-    depth,
-    accumulate,
-    soon_at,
-    soon_rows,
-    soon_panel,
-    soon_panels,
-):
-    i64 = types.int64
-    shape = types.void(i64, i64, i64, c, i64, i64, i64, a, i64, i64, i64, b, *[i64] * 9)
+def _gemm_ir(typing_context, *arguments):
+    if len(arguments) not in (17, 21):
+        raise TypeError(f"gemm takes 17 arguments, or 21 with what is asked for; got {len(arguments)}")
 
-    def generate(context, builder, sig, arguments):
-        *given, soon_at, rows, panel, panels = arguments
-        m, product_panels, k, depth = (given[at] for at in (0, 1, 2, 15))
+    def generate(context, builder, sig, packed):
+        given = [
+            value if isinstance(kind, types.Array) else context.cast(builder, value, kind, types.int64)
+            for kind, value in zip(arguments, cgutils.unpack_tuple(builder, packed[0]), strict=True)
+        ]
 
-        def parts(whole: ir.Value, part: ir.Value) -> ir.Value:
-            return builder.sdiv(builder.sub(builder.add(whole, part), _number(1)), part)
+        def place(buffer: int, offset: int) -> ir.Value:
+            return pointer(context, builder, arguments[buffer], given[buffer], given[offset])
 
-        turns = builder.mul(builder.mul(parts(k, depth), product_panels), parts(m, _number(TILE_ROWS)))
-        times = parts(builder.mul(panels, parts(rows, _number(AHEAD))), turns)
-        soon = cgutils.alloca_once(builder, _SOON)
-        first = pointer(context, builder, sig.args[3], arguments[3], soon_at)
-        for index, value in enumerate([first, _number(0), rows, panel, panels, times]):
-            builder.store(value, builder.gep(soon, [ir.Constant(ir.IntType(32), n) for n in (0, index)]))
-        return _call_gemm(context, builder, sig, given, soon)
+        product = given[:17]
+        for at in (11, 7, 3):  # a buffer and an offset become an address
+            product[at : at + 2] = [place(at, at + 1)]
+        soon = ir.Constant(_SOON.as_pointer(), None)
+        if len(given) > 17:
+            soon = _emit_soon(builder, product, place(3, 17), *given[18:])
+        builder.call(_emit_gemm(builder.module), [*product, soon])
+        return context.get_dummy_value()
 
-    return shape, generate
-
-
-def _call_gemm(context: Any, builder: ir.IRBuilder, sig: Any, arguments: Any, soon: ir.Value) -> Any:
-    given = list(arguments)
-    for at in (11, 7, 3):
-        given[at : at + 2] = [pointer(context, builder, sig.args[at], given[at], given[at + 1])]
-    builder.call(_emit_gemm(builder.module), [*given, soon])
-    return context.get_dummy_value()
+    return types.void(types.StarArgTuple(arguments)), generate
 
 
 def _gemm_python(
-    m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth, accumulate
-):
+    m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
+    accumulate, *soon,
+):  # fmt: skip
     def view(buffer: Any, at: int, shape: tuple[int, ...], *steps: int) -> Any:
         return np.lib.stride_tricks.as_strided(buffer[at:], shape, tuple(4 * step for step in steps))
 
@@ -333,7 +297,7 @@ def _gemm_python(
 
 
 # gemm(m, panels, k, c, c_at, c_step, c_panel, a, a_at, a_row, a_col, b, b_at, b_step, b_panel, depth,
-#      accumulate)
+#      accumulate[, soon_at, soon_rows, soon_panel, soon_panels])
 #
 # C (m, panels) = or += A (m, k) @ B (k, panels), B and C in panels of PANEL columns. A's element (i, p) lies
 # at a_at + i*a_row + p*a_col, where one of the two strides is 1. Row p of B's panel j starts at
@@ -341,10 +305,9 @@ def _gemm_python(
 # panel stride of PANEL and its row length as step; a packed one has step PANEL. `depth` is how many rows of a
 # panel are worked off before the next row block comes. All counts must be 1 or more.
 #
-# gemm_asking(..., accumulate, soon_at, soon_rows, soon_panel, soon_panels): the same, and meanwhile asks for
-# `soon_rows` rows of PANEL floats in each of `soon_panels` panels, `soon_panel` floats apart, of C's buffer.
+# With the last four, which go together, it meanwhile asks for what is needed after it: `soon_rows` rows of
+# PANEL floats in each of `soon_panels` panels, `soon_panel` floats apart, from soon_at on in C's buffer.
 gemm: Any = _gemm_python if JIT_DISABLED else _gemm_ir
-gemm_asking: Any = (lambda *given: _gemm_python(*given[:17])) if JIT_DISABLED else _gemm_asking_ir
 
 
 @kernel

@@ -13,7 +13,7 @@ from lstune.engine._jit import kernel
 from lstune.engine.cell import activate, activation_slope, cell_backward, cell_forward
 from lstune.engine.dropout import dropout_multipliers, mix
 from lstune.engine.gate_masks import gatewise_backward, gatewise_forward
-from lstune.engine.gemm import PANEL, gemm, gemm_asking, pack, pack_transposed
+from lstune.engine.gemm import PANEL, gemm, pack, pack_transposed
 from lstune.engine.network import (
     ACTIVATION,
     BLOCKS,
@@ -142,7 +142,7 @@ def lstm_backward(ws, p, rates, gradient, steps, b):
         if t > 0 or passes_on:
             # The gates of the step before are needed next. They were written long ago, and how their panels
             # follow each other is more than the processor's own prefetching sees through.
-            gemm_asking(
+            gemm(
                 b, (columns + PANEL - 1) // PANEL, 4 * hidden, ws, p[D_HIDDEN_AT], d_step, PANEL,
                 ws, p[D_GATES_AT], 4 * hidden, 1,
                 ws, p[TRANSPOSED_AT], PANEL, 4 * hidden * PANEL, DEPTH, 0,

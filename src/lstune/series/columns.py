@@ -58,6 +58,12 @@ class ReadOptions:
         if self.decimal not in (None, ".", ","):
             raise UserError(explain('decimal must be "." or ","', self.decimal))
 
+    @property
+    def named_features(self) -> tuple[str, ...]:
+        """Features and those known beforehand, each once, without what "all" stands for."""
+        features = () if self.features == "all" else tuple(self.features)
+        return tuple(dict.fromkeys((*features, *self.known)))
+
 
 @dataclass(frozen=True)
 class Table:
@@ -288,8 +294,8 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
         if len(same) == 1:
             return same[0]
         raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
-    features = {*options.known, *(options.features if options.features != "all" else ())}
-    numeric = [column for column in rest if column not in features and _is_numeric(table, column, options)]
+    others = [column for column in rest if column not in options.named_features]
+    numeric = [column for column in others if _is_numeric(table, column, options)]
     counters = [
         column for column in numeric if _bare(column) in _TIME_NAMES and _counts_up(table, column, options)
     ]
@@ -331,7 +337,7 @@ def _is_numeric(table: Table, column: str, options: ReadOptions) -> bool:
 
 
 def _find_features(table: Table, rest: list[str], target: str, options: ReadOptions) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys((*(options.features if options.features != "all" else ()), *options.known)))
+    wanted = options.named_features
     for column in wanted:
         if column not in table.frame.columns:
             raise DataError(

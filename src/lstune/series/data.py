@@ -70,12 +70,16 @@ class Series:
             features = np.empty((rows, 0))
         if observed.size == 0:
             observed = np.ones(rows, bool)
-        ahead = np.array(self.ahead, dtype=np.float64).reshape(len(self.ahead), len(self.known_names))
+        ahead = np.array(self.ahead, dtype=np.float64)
+        if ahead.size == 0:
+            ahead = np.empty((0, len(self.known_names)))
         shapes = (values.shape, features.shape, observed.shape, len(self.timestamps))
         if shapes != ((rows,), (rows, len(self.feature_names)), (rows,), rows):
             raise DataError(
                 explain("timestamps, values, features and observed must have one entry for each row", shapes)
             )
+        if ahead.shape != (len(ahead), len(self.known_names)):
+            raise DataError(explain("ahead must have a column for each of known_names", ahead.shape))
         if unknown := [name for name in self.known_names if name not in self.feature_names]:
             raise DataError(explain("known_names must be among feature_names", ", ".join(unknown)))
         if not all(np.isfinite(array).all() for array in (values, features, ahead)):
