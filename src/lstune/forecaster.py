@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -29,7 +29,7 @@ from lstune.series import (
     coming_note,
     future_timestamps,
     load_series,
-    read_series,
+    read_newer,
     recurse,
     save_series,
     with_known,
@@ -101,9 +101,10 @@ class Forecaster:
     def predict(self, steps: int | None = None, data: Any = None, known: Any = None) -> pd.DataFrame:
         """Forecast the `steps` rows (by default the horizon) after the last known row.
 
-        `data`: newer rows of the same series, as a file, DataFrame or Series; they replace the stored rows
-        where they reach back far enough, else they must follow them. `known`: a file or DataFrame with the
-        features known beforehand in the rows to be forecast, in place of what the series says of them.
+        `data`: newer rows of the same series, as a file, DataFrame or Series, however few: they go on from
+        the stored rows or replace them; behind a gap too long to fill they count alone. `known`: a file or
+        DataFrame with the features known beforehand in the rows to be forecast, in place of what the series
+        says of them; newer rows that say nothing of them leave what the run was told of those rows.
         Beyond the horizon the forecast is fed back as if it had happened, and other features keep their last
         values; intervals go on as far as such forecasts were judged on the validation rows, and are NaN
         further on.
@@ -192,9 +193,7 @@ class Forecaster:
         return block
 
     def _newer(self, data: Any) -> Series:
-        given = data if isinstance(data, Series) else read_series(data, **self.reading)
-        if given.has_timestamps and self.history.has_timestamps:
-            given = _joined(self.history, given)
+        given = read_newer(self.history, data, self.reading)
         if len(given) < self.rows_needed:
             raise UserError(
                 explain(
@@ -203,32 +202,7 @@ class Forecaster:
                     "Give more of the latest rows of the series",
                 )
             )
-        return replace(given, season=self.history.season)
-
-
-def _joined(history: Series, newer: Series) -> Series:
-    """The stored rows before the newer ones, if those follow without a gap."""
-    before = np.asarray(history.timestamps < newer.timestamps[0])
-    kept = int(before.sum())
-    if kept == 0 or newer.feature_names != history.feature_names:
-        return newer
-    head = _rows(history, kept)
-    if future_timestamps(head, 1)[0] != newer.timestamps[0] and history.regular:
-        return newer
-    return replace(
-        newer,
-        timestamps=head.timestamps.append(newer.timestamps),
-        values=np.concatenate([head.values, newer.values]),
-        features=np.concatenate([head.features, newer.features]),
-        observed=np.concatenate([head.observed, newer.observed]),
-        freq=history.freq,
-    )
-
-
-def _rows(series: Series, stop: int) -> Series:
-    from lstune.series import take_rows
-
-    return take_rows(series, 0, stop)
+        return given
 
 
 def forecast_at(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -240,6 +241,24 @@ def test_rows_ahead_end_at_the_first_that_is_absent_or_incomplete():
     late = table(ahead=6)
     late.loc[105, "ds"] = pd.Timestamp("2190-01-01")  # a slip of the pen makes no grid of centuries
     assert len(read_series(late, target="y", known="sale").ahead) == 5
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"features": "sale"}, "'sale' has values after the last one of 'y': .*known='sale'"),
+        ({"features": "sale,more"}, "'sale', 'more' have values .*--known 'sale,more'"),
+        ({"features": "wind,more", "known": "sale"}, "'more' has values .*known='sale,more'"),
+        ({"known": "sale,more"}, None),
+        ({"features": "wind"}, None),
+        ({}, None),
+    ],
+)
+def test_features_that_could_be_known_beforehand_are_named(named, said):
+    notes = read_series(table().assign(more=1.0), target="y", **named).notes
+    found = [note for note in notes if "known beforehand can be used" in note]
+    assert len(found) == (said is not None)
+    assert said is None or re.match(said, found[0])
 
 
 def test_closed_hours_are_skipped_ahead_too():

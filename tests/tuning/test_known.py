@@ -91,6 +91,21 @@ def test_newer_rows_bring_their_own(run):
     assert shown["forecast"].to_numpy() == pytest.approx(10 + 4 * SALES[ROWS + 1 :], abs=1.5)
 
 
+def test_newer_rows_that_say_nothing_leave_what_the_run_was_told(run):
+    newer = frame(ahead=0)
+    newer.loc[ROWS] = [frame()["day"][ROWS], 10 + 4 * SALES[ROWS], SALES[ROWS]]
+    for rows in (newer, newer.iloc[-3:], newer.iloc[-1:]):
+        shown = run.predict(3, rows)
+        assert shown.index[0] == pd.Timestamp(frame()["day"][ROWS + 1])
+        assert shown.attrs["note"] is None
+        assert shown["forecast"].to_numpy() == pytest.approx(10 + 4 * SALES[ROWS + 1 :], abs=1.5)
+    older = run.predict(3, frame(ahead=0).iloc[:-2])  # of rows that have passed the history tells
+    assert older["forecast"].to_numpy() == pytest.approx(10 + 4 * SALES[ROWS - 2 : ROWS + 1], abs=1.5)
+    assert older.attrs["note"] is None
+    apart = newer.assign(day=pd.date_range("2023-11-01", periods=len(newer)).astype(newer["day"].dtype))
+    assert run.predict(3, apart).attrs["note"].startswith("'sale' given for none")
+
+
 def test_further_on_the_last_value_is_kept_and_that_is_said(run):
     shown = run.predict(6)
     assert shown.attrs["note"].startswith("'sale' given for 4 of the 6 coming rows")

@@ -28,6 +28,7 @@ _HOMES = {
     "known_note": "known",
     "load_series": "data",
     "parse_reading": "reading",
+    "read_newer": "newer",
     "read_series": "read",
     "recurse": "feedback",
     "save_series": "data",

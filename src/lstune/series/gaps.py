@@ -111,7 +111,27 @@ def _known_ahead(later: RawRows, steps: I64 | None) -> tuple[F64, tuple[str, ...
         )
     if left := len(known) - count:
         notes.append(f"{counted(left, 'row')} without a value of '{later.target}' at the end, left out")
+    if hint := _known_hint(later):
+        notes.append(hint)
     return known[:count], tuple(notes)
+
+
+def _known_hint(later: RawRows) -> str | None:
+    """What to do with features that stand in rows after the last target without being known beforehand."""
+    names = [
+        name
+        for column, name in enumerate(later.feature_names)
+        if name not in later.known_names and np.isfinite(later.features[:, column]).any()
+    ]
+    if not names:
+        return None
+    listed = ", ".join(f"'{name}'" for name in names)
+    every = ",".join([*later.known_names, *names])
+    return (
+        f"{listed} {'have' if len(names) > 1 else 'has'} values after the last one of '{later.target}': what "
+        f"is known beforehand can be used for the forecast (known='{every}', on the command line "
+        f"--known '{every}')"
+    )
 
 
 def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tuple[str, ...]]:

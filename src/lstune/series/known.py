@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from lstune.errors import DataError, UserError, explain
+from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps
-from lstune.series.read import read_series
+from lstune.series.newer import continued
+from lstune.series.read import read_rows
 
 __all__ = ["coming_note", "known_note", "with_known"]
 
@@ -58,21 +60,38 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
             )
         )
     options = {key: reading[key] for key in _SHARED if reading.get(key) is not None}
-    options["freq"] = series.freq if series.has_timestamps and series.regular else None
-    given = read_series(source, target=names[0], features=names[1:], season=1, check=False, **options)
-    rows = np.column_stack([given.values, given.features])
-    if not series.has_timestamps:
-        return replace(series, ahead=rows)
+    rows, cleaning = read_rows(source, target=names[0], features=names[1:], **options)
+    if not series.has_timestamps or rows.stamps is None:
+        given = clean(rows, replace(cleaning, check=False, season=1))
+        return replace(series, ahead=np.column_stack([given.values, given.features]))
+    given = continued(_alone(series), rows, cleaning)
     coming = future_timestamps(series, 1)[0]
-    stamps = given.timestamps if given.has_timestamps else []
-    first = int(np.sum(np.asarray(stamps < coming))) if len(stamps) else 0
-    if first >= len(stamps) or (series.regular and stamps[first] != coming):
+    first = int(np.sum(np.asarray(given.timestamps < coming)))
+    if first >= len(given) or (
+        series.regular and not (given.timestamps[first] == coming and given.observed[first])
+    ):
         raise DataError(
             explain(
                 f"What is known beforehand must begin with the row to be forecast first, {coming}",
-                f"{given.timestamps[0]} to {given.timestamps[-1]}",
+                f"{rows.stamps.min()} to {rows.stamps.max()}",
                 "Give those rows with their timestamps",
             )
         )
     gaps = np.flatnonzero(~given.observed[first:])
-    return replace(series, ahead=rows[first : first + gaps[0] if len(gaps) else None])
+    ahead = np.column_stack([given.values, given.features])[first:]
+    return replace(series, ahead=ahead[: gaps[0] if len(gaps) else None])
+
+
+def _alone(series: Series) -> Series:
+    """The features known beforehand as a series of their own, the first as its target."""
+    known = series.known[: len(series)]
+    return replace(
+        series,
+        values=known[:, 0],
+        features=known[:, 1:],
+        target=series.known_names[0],
+        feature_names=series.known_names[1:],
+        known_names=(),
+        ahead=np.empty((0, 0)),
+        seasonal=False,
+    )

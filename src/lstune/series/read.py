@@ -12,11 +12,12 @@ import pandas as pd
 
 from lstune.errors import DataError, UserError, explain, missing_extra
 from lstune.series._csv import decode, decompress, read_text_table
+from lstune.series._rows import RawRows
 from lstune.series.clean import CleanOptions, clean
 from lstune.series.columns import ReadOptions, Table, names_of, select
 from lstune.series.data import Series
 
-__all__ = ["read_series"]
+__all__ = ["read_rows", "read_series"]
 
 _CLEANING = ("repeats", "max_gap", "season", "check")
 
@@ -47,6 +48,33 @@ def read_series(
     """
     if isinstance(source, Series):
         return source
+    rows, cleaning = read_rows(
+        source,
+        target=target,
+        timestamp=timestamp,
+        features=features,
+        known=known,
+        freq=freq,
+        name=name,
+        clean_options=clean_options,
+        **options,
+    )
+    return clean(rows, cleaning)
+
+
+def read_rows(
+    source: Any,
+    *,
+    target: str | None = None,
+    timestamp: str | None = None,
+    features: Sequence[str] | str = (),
+    known: Sequence[str] | str = (),
+    freq: str | None = None,
+    name: str | None = None,
+    clean_options: CleanOptions | None = None,
+    **options: Any,
+) -> tuple[RawRows, CleanOptions]:
+    """The rows as they stand in the source, and how they are to be cleaned; as `read_series` takes them."""
     cleaning: dict[str, Any] = {key: options.pop(key) for key in _CLEANING if key in options}
     if freq is not None:
         cleaning["freq"] = freq
@@ -62,7 +90,7 @@ def read_series(
             explain(f"{error}".split("__init__() ")[-1], fix=f"Known: {', '.join(names)}")
         ) from None
     table = _load(source, read_options, name)
-    return clean(select(table, read_options), clean_options)
+    return select(table, read_options), clean_options
 
 
 def _load(source: Any, options: ReadOptions, name: str | None) -> Table:

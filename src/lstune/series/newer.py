@@ -1,0 +1,102 @@
+"""Rows that go on from a series which is known already: read as that series was, however few they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lstune.series._rows import CleanOptions, RawRows
+from lstune.series.clean import clean
+from lstune.series.data import Series, future_timestamps, take_rows
+from lstune.series.read import read_rows
+
+__all__ = ["continued", "read_newer"]
+
+F64 = npt.NDArray[np.float64]
+
+
+def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Series:
+    """The series that ends with the rows of `source`, which stand in place of those of `history`.
+
+    source: what `read_series` takes, or a Series; rows of the history before its first one are put before it.
+    reading: how the history was read. A gap between them is filled or cut as any other. Where the rows say
+    nothing of what is known beforehand, what the history says of the rows after them still holds.
+    Raises DataError for rows that cannot be read.
+    """
+    if isinstance(source, Series):
+        rows, options, ahead = _raw(source), CleanOptions(), source.ahead
+    else:
+        rows, options = read_rows(source, **reading)
+        ahead = None
+    if (
+        rows.stamps is None
+        or not history.has_timestamps
+        or (rows.feature_names, rows.known_names) != (history.feature_names, history.known_names)
+    ):
+        given = source if isinstance(source, Series) else clean(rows, replace(options, check=False))
+        return replace(given, season=history.season)
+    series = continued(history, rows, options)
+    if ahead is not None:
+        series = replace(series, ahead=ahead)
+    return series if len(series.ahead) else replace(series, ahead=_ahead(history, series))
+
+
+def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
+    """Raw rows with the rows of a dated `history` before them, cleaned as one.
+
+    A few rows alone would not tell their step, nor a weekend or a night from a gap.
+    """
+    assert rows.stamps is not None
+    count = int(np.sum(np.asarray(history.timestamps < rows.stamps.min())))
+    head = take_rows(history, 0, count)
+
+    def where(index: Any) -> str:
+        inside = [int(row) - count for row in index if row >= count]
+        return rows.where(inside) if inside else "the rows before them"
+
+    both = replace(
+        rows,
+        stamps=head.timestamps.as_unit("us").append(rows.stamps.as_unit("us")),
+        values=np.concatenate([head.values, rows.values]),
+        features=np.concatenate([head.features, rows.features]),
+        where=where,
+    )
+    season = history.season if history.seasonal else 1
+    series = clean(both, replace(options, check=False, season=season))
+    series = replace(series, season=history.season, seasonal=history.seasonal)
+    if not count or series.timestamps[0] > head.timestamps[-1]:  # cut at a gap: the history counts no more
+        return series
+    new = take_rows(series, int(np.sum(np.asarray(series.timestamps <= head.timestamps[-1]))))
+    return replace(
+        series,
+        timestamps=head.timestamps.as_unit("us").append(new.timestamps),
+        values=np.concatenate([head.values, new.values]),
+        features=np.concatenate([head.features, new.features]),
+        observed=np.concatenate([head.observed, new.observed]),
+    )
+
+
+def _raw(series: Series) -> RawRows:
+    """A series as rows that are still to be cleaned."""
+    return RawRows(
+        stamps=series.timestamps if series.has_timestamps else None,
+        values=series.values,
+        features=series.features,
+        target=series.target,
+        feature_names=series.feature_names,
+        known_names=series.known_names,
+        where=lambda index: f"rows {', '.join(map(str, index))}",
+        name=series.name,
+    )
+
+
+def _ahead(history: Series, newer: Series) -> F64:
+    """(A, K) what the history knows beforehand of the rows after the newer ones."""
+    after = int(np.sum(np.asarray(newer.timestamps > history.timestamps[-1])))
+    gap = history.regular and after == len(newer) and newer.timestamps[0] != future_timestamps(history, 1)[0]
+    before = int(np.sum(np.asarray(history.timestamps <= newer.timestamps[-1])))
+    return history.known[len(history.known) if gap else before + after :]

@@ -1,0 +1,112 @@
+"""A few newer rows go on from the series that a model was fitted on, whatever they alone would look like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstune.errors import DataError
+from lstune.series import read_newer, read_series, take_rows, with_known
+
+
+def hours_of_work():
+    hours = pd.date_range("2024-01-01", periods=24 * 60, freq="h")
+    return hours[(hours.hour >= 9) & (hours.hour < 17)][:303]
+
+
+STAMPS = {
+    "days": pd.date_range("2024-01-01", periods=300, freq="D"),
+    "hours": pd.date_range("2024-01-01", periods=300, freq="h"),
+    "quarters of an hour, late": pd.date_range("2024-01-01 00:00:20", periods=300, freq="15min"),
+    "working days, over a weekend": pd.date_range("2024-01-01", periods=301, freq="B"),
+    "months": pd.date_range("1990-01-01", periods=300, freq="MS"),
+    "month ends": pd.date_range("1990-01-31", periods=300, freq="ME"),
+    "hours of work, over a night": hours_of_work(),
+    "no dates": None,
+}
+assert STAMPS["working days, over a weekend"][-1].day_name() == "Monday"
+
+
+def table(stamps):
+    count = 300 if stamps is None else len(stamps)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": 10 + rng.normal(size=count), "sale": rng.integers(0, 3, count) * 1.0})
+    return frame if stamps is None else frame.assign(when=stamps)
+
+
+def same(found, wanted):
+    assert found.timestamps[-len(wanted) :].equals(wanted.timestamps)
+    np.testing.assert_array_equal(found.values[-len(wanted) :], wanted.values)
+    np.testing.assert_array_equal(found.features[-len(wanted) :], wanted.features)
+    assert (found.freq, found.season, found.regular) == (wanted.freq, wanted.season, wanted.regular)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("stamps", [s for s in STAMPS.values() if s is not None], ids=[*STAMPS][:-1])
+def test_few_rows_go_on_from_the_history(stamps, count, tmp_path):
+    frame = table(stamps)
+    reading = {"target": "y", "features": "sale"}
+    history = read_series(frame[:-count], **reading)
+    whole = read_series(frame, season=history.season, **reading)
+    frame[-count:].to_csv(tmp_path / "newer.csv", index=False)
+    for source in (frame[-count:], tmp_path / "newer.csv", take_rows(whole, -count)):
+        same(read_newer(take_rows(history, -256), source, reading), take_rows(whole, -256))
+
+
+@pytest.mark.parametrize("stamps", STAMPS.values(), ids=STAMPS)
+def test_rows_that_reach_back_replace_the_history(stamps):
+    frame = table(stamps)
+    reading = {"target": "y", "features": "sale"}
+    history = read_series(frame[:250], **reading)
+    later = frame[100:].assign(y=frame["y"] + 1)
+    found = read_newer(history, later, reading)
+    np.testing.assert_array_equal(found.values[-200:], later["y"].to_numpy()[-200:])
+    if stamps is not None:
+        np.testing.assert_array_equal(found.values[:100], frame["y"][:100])
+    older = read_newer(history, frame[:200], reading)  # to forecast again from an earlier row
+    np.testing.assert_array_equal(older.values, frame["y"][:200])
+
+
+def test_a_gap_behind_the_history_is_filled_or_cut():
+    frame = table(STAMPS["days"])
+    history = read_series(frame[:250], target="y")
+    short = read_newer(history, frame[252:255], {"target": "y"})
+    assert len(short) == 255
+    assert short.observed[-5:].tolist() == [False, False, True, True, True]
+    assert short.values[250] == frame["y"][249]
+    long = read_newer(history, frame[290:], {"target": "y"})
+    np.testing.assert_array_equal(long.values, frame["y"][290:])
+    filled = read_newer(history, frame[290:], {"target": "y", "max_gap": 60})
+    assert len(filled) == 300
+
+
+def test_filled_rows_of_the_history_stay_as_they_are():
+    frame = table(STAMPS["days"])
+    frame.loc[200:204, "y"] = np.nan
+    history = read_series(frame[:290], target="y")
+    found = read_newer(history, frame[290:], {"target": "y"})
+    np.testing.assert_array_equal(found.observed, read_series(frame, target="y").observed)
+    np.testing.assert_array_equal(found.values[:290], history.values)
+
+
+def test_rows_at_fault_are_named_by_their_own_number(tmp_path):
+    frame = table(STAMPS["hours"])
+    history = read_series(frame[:290], target="y")
+    twice = pd.concat([frame[290:], frame[295:297].assign(y=7.0)])
+    twice.to_csv(tmp_path / "newer.csv", index=False)
+    with pytest.raises(DataError, match="repeats"):
+        read_newer(history, tmp_path / "newer.csv", {"target": "y", "repeats": "error"})
+    frame.loc[292, "y"] = 1e200
+    frame[290:].to_csv(tmp_path / "huge.csv", index=False)
+    with pytest.raises(DataError, match="1e\\+200 in line 4"):
+        read_newer(history, tmp_path / "huge.csv", {"target": "y"})
+
+
+@pytest.mark.parametrize("stamps", STAMPS.values(), ids=STAMPS)
+@pytest.mark.parametrize("count", [1, 4])
+def test_so_do_features_known_beforehand(stamps, count):
+    frame = table(stamps)
+    series = read_series(frame[:-count], target="y", known="sale")
+    told = with_known(series, frame[-count:].drop(columns="y"), {"target": "y"})
+    np.testing.assert_array_equal(told.ahead[:, 0], frame["sale"][-count:])
