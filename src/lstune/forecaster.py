@@ -25,6 +25,7 @@ from lstune.series import (
     Pipeline,
     Series,
     WindowSet,
+    apart_note,
     append_rows,
     coming_note,
     future_timestamps,
@@ -109,7 +110,8 @@ class Forecaster:
         values; intervals go on as far as such forecasts were judged on the validation rows, and are NaN
         further on.
         Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on; its
-        `attrs["note"]` says where values known beforehand did not reach far enough, and is None elsewhere.
+        `attrs["note"]` says where values known beforehand did not reach far enough, or that newer rows count
+        alone, and is None elsewhere.
         Raises UserError for steps below 1, DataError for rows that do not fit.
         """
         import pandas as pd
@@ -125,7 +127,8 @@ class Forecaster:
         table = {"forecast": values, **self._bounds(values, scale)}
         index = future_timestamps(series, int(steps)).rename("timestamp")
         frame = pd.DataFrame(table, index=index)
-        frame.attrs["note"] = coming_note(series, int(steps))
+        notes = [apart_note(self.history, series), coming_note(series, int(steps))]
+        frame.attrs["note"] = ". ".join(note for note in notes if note) or None
         return frame
 
     def _bounds(self, values: F64, scale: float) -> dict[str, F64]:

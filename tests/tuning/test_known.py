@@ -103,7 +103,9 @@ def test_newer_rows_that_say_nothing_leave_what_the_run_was_told(run):
     assert older["forecast"].to_numpy() == pytest.approx(10 + 4 * SALES[ROWS - 2 : ROWS + 1], abs=1.5)
     assert older.attrs["note"] is None
     apart = newer.assign(day=pd.date_range("2023-11-01", periods=len(newer)).astype(newer["day"].dtype))
-    assert run.predict(3, apart).attrs["note"].startswith("'sale' given for none")
+    note = run.predict(3, apart).attrs["note"]
+    assert "rows from 2023-11-01 00:00:00 on count alone: the gap behind 2023-09-17" in note
+    assert "'sale' given for none" in note
 
 
 def test_further_on_the_last_value_is_kept_and_that_is_said(run):

@@ -19,6 +19,7 @@ _HOMES = {
     "TRANSFORMS": "transforms",
     "WindowSet": "windows",
     "allowed_transforms": "transforms",
+    "apart_note": "newer",
     "append_rows": "data",
     "coming_note": "known",
     "feed_back": "feedback",

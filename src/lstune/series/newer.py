@@ -14,7 +14,7 @@ from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps, take_rows
 from lstune.series.read import read_rows
 
-__all__ = ["continued", "read_newer"]
+__all__ = ["apart_note", "continued", "read_newer"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -43,6 +43,16 @@ def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Seri
     if ahead is not None:
         series = replace(series, ahead=ahead)
     return series if len(series.ahead) else replace(series, ahead=_ahead(history, series))
+
+
+def apart_note(history: Series, newer: Series) -> str | None:
+    """What to say of newer rows that `read_newer` did not join to the history; None if it did."""
+    if not (history.has_timestamps and newer.has_timestamps):
+        return None
+    last, first = history.timestamps[-1], newer.timestamps[0]
+    if first <= last or first == future_timestamps(history, 1)[0]:
+        return None
+    return f"The rows from {first} on count alone: the gap behind {last} is too long to fill"
 
 
 def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
