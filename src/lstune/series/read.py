@@ -65,8 +65,6 @@ def read_series(
 def read_rows(
     source: Any,
     *,
-    target: str | None = None,
-    timestamp: str | None = None,
     features: Sequence[str] | str = (),
     known: Sequence[str] | str = (),
     freq: str | None = None,
@@ -81,9 +79,7 @@ def read_rows(
     clean_options = replace(clean_options or CleanOptions(), **cleaning)
     wanted: tuple[str, ...] | str = "all" if features == "all" else names_of(features)
     try:
-        read_options = ReadOptions(
-            target=target, timestamp=timestamp, features=wanted, known=names_of(known), **options
-        )
+        read_options = ReadOptions(features=wanted, known=names_of(known), **options)
     except TypeError as error:
         names = [*ReadOptions.__dataclass_fields__, *_CLEANING, "freq", "name"]
         raise UserError(
