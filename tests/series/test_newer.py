@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,6 +81,46 @@ def test_a_gap_behind_the_history_is_filled_or_cut():
     np.testing.assert_array_equal(long.values, frame["y"][290:])
     filled = read_newer(history, frame[290:], {"target": "y", "max_gap": 60})
     assert len(filled) == 300
+
+
+def test_behind_a_gap_nothing_is_known_of_the_coming_rows():
+    """Where hours are closed rows are steps, and how many the gap would have had nobody knows."""
+    stamps = hours_of_work()
+    frame = table(stamps.append(stamps[-30:] + pd.Timedelta(days=70)))
+    frame.loc[303:308, "when"] = stamps[-1] + pd.to_timedelta(np.arange(16, 22), unit="h")
+    frame.loc[303:308, "y"] = np.nan
+    reading = {"target": "y", "known": "sale"}
+    history = read_series(frame[:309], **reading)
+    assert (len(history), len(history.ahead), history.regular) == (303, 6, False)
+    assert len(read_newer(history, frame[302:303], reading).ahead) == 6
+    found = read_newer(history, frame[310:313], reading)  # a morning after seventy days
+    assert (len(found), len(found.ahead)) == (3, 0)
+
+
+def test_finer_rows_are_averaged_as_those_of_the_history_were():
+    stamps = pd.date_range("2024-01-01", periods=1200, freq="15min")
+    frame = table(stamps)
+    reading = {"target": "y", "freq": "h"}
+    history = read_series(frame[:1180], known="sale", **reading)
+    whole = read_series(frame, known="sale", season=history.season, **reading)
+    newer = read_newer(take_rows(history, -256), frame[1180:], {**reading, "known": "sale"})
+    same(newer, take_rows(whole, -256))
+    told = with_known(history, frame[1180:].drop(columns="y"), reading)
+    np.testing.assert_allclose(told.ahead, whole.features[-5:])
+
+
+def test_known_rows_of_dated_series_need_their_dates():
+    frame = table(STAMPS["days"])
+    series = read_series(frame[:-3], target="y", known="sale")
+    with pytest.raises(DataError, match=r"must begin with the row to be forecast first.*without timestamps"):
+        with_known(series, frame[["sale"]][-3:], {"target": "y"})
+
+
+def test_a_series_that_reaches_back_is_taken_as_it_is():
+    frame = table(STAMPS["days"])
+    series = read_series(frame, target="y")
+    marked = replace(series, observed=np.arange(300) != 150)
+    assert read_newer(take_rows(series, -100), marked, {"target": "y"}).observed.sum() == 299
 
 
 def test_filled_rows_of_the_history_stay_as_they_are():

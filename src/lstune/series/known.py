@@ -60,23 +60,21 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
             )
         )
     options = {key: reading[key] for key in _SHARED if reading.get(key) is not None}
+    options["freq"] = series.freq if series.has_timestamps and series.regular else None
     rows, cleaning = read_rows(source, target=names[0], features=names[1:], **options)
-    if not series.has_timestamps or rows.stamps is None:
+    if not series.has_timestamps:
         given = clean(rows, replace(cleaning, check=False, season=1))
         return replace(series, ahead=np.column_stack([given.values, given.features]))
-    given = continued(_alone(series), rows, cleaning)
     coming = future_timestamps(series, 1)[0]
-    first = int(np.sum(np.asarray(given.timestamps < coming)))
-    if first >= len(given) or (
-        series.regular and not (given.timestamps[first] == coming and given.observed[first])
-    ):
-        raise DataError(
-            explain(
-                f"What is known beforehand must begin with the row to be forecast first, {coming}",
-                f"{rows.stamps.min()} to {rows.stamps.max()}",
-                "Give those rows with their timestamps",
-            )
-        )
+    rule = f"What is known beforehand must begin with the row to be forecast first, {coming}"
+    fix = "Give those rows with their timestamps"
+    if rows.stamps is None:
+        raise DataError(explain(rule, "rows without timestamps", fix))
+    given = continued(_alone(series), rows, cleaning)
+    first = int(given.timestamps.searchsorted(coming))
+    begins = first < len(given) and given.timestamps[first] == coming and given.observed[first]
+    if not begins and (series.regular or first >= len(given)):
+        raise DataError(explain(rule, f"{rows.stamps.min()} to {rows.stamps.max()}", fix))
     gaps = np.flatnonzero(~given.observed[first:])
     ahead = np.column_stack([given.values, given.features])[first:]
     return replace(series, ahead=ahead[: gaps[0] if len(gaps) else None])

@@ -27,32 +27,38 @@ def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Seri
     nothing of what is known beforehand, what the history says of the rows after them still holds.
     Raises DataError for rows that cannot be read.
     """
-    if isinstance(source, Series):
-        rows, options, ahead = _raw(source), CleanOptions(), source.ahead
-    else:
-        rows, options = read_rows(source, **reading)
-        ahead = None
+    cleaned = isinstance(source, Series)
+    rows, options = (_raw(source), CleanOptions()) if cleaned else read_rows(source, **reading)
+    names = rows.feature_names, rows.known_names
     if (
         rows.stamps is None
         or not history.has_timestamps
-        or (rows.feature_names, rows.known_names) != (history.feature_names, history.known_names)
+        or names != (history.feature_names, history.known_names)
     ):
-        given = source if isinstance(source, Series) else clean(rows, replace(options, check=False))
+        given = source if cleaned else clean(rows, replace(options, check=False))
         return replace(given, season=history.season)
-    series = continued(history, rows, options)
-    if ahead is not None:
-        series = replace(series, ahead=ahead)
-    return series if len(series.ahead) else replace(series, ahead=_ahead(history, series))
+    if cleaned and rows.stamps[0] <= history.timestamps[0]:  # nothing to put before it
+        series = replace(source, season=history.season)
+    else:
+        series = continued(history, rows, options)
+    ahead = source.ahead if cleaned else series.ahead
+    return replace(series, ahead=ahead if len(ahead) else _ahead(history, series))
 
 
 def apart_note(history: Series, newer: Series) -> str | None:
     """What to say of newer rows that `read_newer` did not join to the history; None if it did."""
-    if not (history.has_timestamps and newer.has_timestamps):
+    if not (history.has_timestamps and newer.has_timestamps and _apart(history, newer)):
         return None
-    last, first = history.timestamps[-1], newer.timestamps[0]
-    if first <= last or first == future_timestamps(history, 1)[0]:
-        return None
-    return f"The rows from {first} on count alone: the gap behind {last} is too long to fill"
+    return (
+        f"The rows from {newer.timestamps[0]} on count alone: the gap behind {history.timestamps[-1]} is too "
+        "long to fill"
+    )
+
+
+def _apart(history: Series, newer: Series) -> bool:
+    """Whether a gap lies between the history and the newer rows."""
+    first = newer.timestamps[0]
+    return bool(first > history.timestamps[-1] and first != future_timestamps(history, 1)[0])
 
 
 def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
@@ -61,7 +67,7 @@ def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
     A few rows alone would not tell their step, nor a weekend or a night from a gap.
     """
     assert rows.stamps is not None
-    count = int(np.sum(np.asarray(history.timestamps < rows.stamps.min())))
+    count = int(history.timestamps.searchsorted(rows.stamps.min()))
     head = take_rows(history, 0, count)
 
     def where(index: Any) -> str:
@@ -80,7 +86,7 @@ def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
     series = replace(series, season=history.season, seasonal=history.seasonal)
     if not count or series.timestamps[0] > head.timestamps[-1]:  # cut at a gap: the history counts no more
         return series
-    new = take_rows(series, int(np.sum(np.asarray(series.timestamps <= head.timestamps[-1]))))
+    new = take_rows(series, _count_until(series, head.timestamps[-1]))
     return replace(
         series,
         timestamps=head.timestamps.as_unit("us").append(new.timestamps),
@@ -106,7 +112,12 @@ def _raw(series: Series) -> RawRows:
 
 def _ahead(history: Series, newer: Series) -> F64:
     """(A, K) what the history knows beforehand of the rows after the newer ones."""
-    after = int(np.sum(np.asarray(newer.timestamps > history.timestamps[-1])))
-    gap = history.regular and after == len(newer) and newer.timestamps[0] != future_timestamps(history, 1)[0]
-    before = int(np.sum(np.asarray(history.timestamps <= newer.timestamps[-1])))
-    return history.known[len(history.known) if gap else before + after :]
+    if _apart(history, newer):
+        return np.empty((0, len(history.known_names)))
+    after = len(newer) - _count_until(newer, history.timestamps[-1])
+    return history.known[_count_until(history, newer.timestamps[-1]) + after :]
+
+
+def _count_until(series: Series, stamp: Any) -> int:
+    """How many rows of a dated series lie no later than `stamp`."""
+    return int(series.timestamps.searchsorted(stamp, side="right"))
