@@ -97,6 +97,17 @@ def test_behind_a_gap_nothing_is_known_of_the_coming_rows():
     assert (len(found), len(found.ahead)) == (3, 0)
 
 
+@pytest.mark.parametrize("days", [70, 700])
+def test_nights_stay_closed_behind_a_gap_of_any_length(days):
+    stamps = hours_of_work()
+    frame = table(stamps.append(stamps[-30:] + pd.Timedelta(days=days)))
+    reading = {"target": "y"}
+    history = read_series(frame[: len(stamps)], **reading)
+    newer = read_newer(history, frame[len(stamps) : len(stamps) + 20], reading)
+    np.testing.assert_array_equal(newer.values, frame["y"][len(stamps) : len(stamps) + 20])
+    assert not newer.regular
+
+
 def test_finer_rows_are_averaged_as_those_of_the_history_were():
     stamps = pd.date_range("2024-01-01", periods=1200, freq="15min")
     frame = table(stamps)
