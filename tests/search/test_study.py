@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import pytest
 
@@ -197,3 +198,20 @@ def test_the_core_reads_no_clock_and_no_file():
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not imported & {"time", "datetime", "threading", "pathlib", "os", "io", "random"}
+
+
+def test_optunas_notes_stay_muted_whatever_other_threads_do_with_warnings():
+    from optuna.samplers import TPESampler
+
+    from lstune.search.samplers._optuna import quiet
+
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.simplefilter("error")
+        with quiet():
+            pass
+        other = warnings.catch_warnings()
+        other.__enter__()
+        with quiet():
+            other.__exit__(None, None, None)  # as another thread may, at any time
+            TPESampler(multivariate=True, group=True, constant_liar=True)

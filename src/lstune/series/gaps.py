@@ -148,11 +148,7 @@ def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tupl
         return True, ()
     # One gap of any length, as before newer rows, says nothing of the hours: the others must.
     usual = total - (int(gaps.max()) if len(gaps) else 0)
-    if (
-        not grid.freq
-        or usual - len(positions) <= _MAX_MISSING * usual
-        or raw_rows > len(positions) * 1.05
-    ):
+    if not grid.freq or usual - len(positions) <= _MAX_MISSING * usual or raw_rows > len(positions) * 1.05:
         return False, ()
     _, counts = np.unique(gaps, return_counts=True)
     if counts.max() < 0.5 * len(gaps):

@@ -34,16 +34,27 @@ __all__ = ["OptunaBackedSampler", "frozen_trial", "quiet"]
 _EPOCH_ZERO = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
+def _mute_notes() -> None:
+    """Mute Optuna's notes on the arguments of TPE that are experimental, for the whole process.
+
+    `warnings.catch_warnings` knows no threads: another thread that leaves its own would bring them back.
+    """
+    warnings.filterwarnings(
+        "ignore", "Argument ``(group|multivariate|constant_liar)``", optuna.exceptions.ExperimentalWarning
+    )
+
+
+_mute_notes()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's log lines below a warning and its notes on experimental features."""
+    """Without Optuna's log lines below a warning and its notes on experimental arguments."""
+    _mute_notes()  # again, where somebody has reset the filters since
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(level, optuna.logging.WARNING))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
+        yield
     finally:
         optuna.logging.set_verbosity(level)
 

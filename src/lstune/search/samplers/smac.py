@@ -79,7 +79,7 @@ class SmacSampler(Sampler):
         if len(context.trials) < self.startup or len(values) < 2 or not context.space.searched:
             return Suggestion(self._design.setting(context))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # SMAC and ConfigSpace warn of their own deprecations
+            warnings.simplefilter("ignore")  # of the mean of no times, and of deprecations
             if self._space is None:
                 self._space = _CodedSpace(context.space)
             for config in self._challengers(context, values):
