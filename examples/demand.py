@@ -26,13 +26,13 @@ table.loc[table.index[-24:], "demand"] = np.nan  # tomorrow: its weather forecas
 # --8<-- [start:tune]
 import lstune
 
-common = {"target": "demand", "timestamp": "time", "horizon": 24, "budget": "60s"}
-run = lstune.tune(table, known=["temperature", "work_day"], **common)
+columns = ["temperature", "work_day"]
+run = lstune.tune(table, target="demand", timestamp="time", known=columns, horizon=24, budget="60s")
 print(run.verdict)
 # --8<-- [end:tune]
 
 # --8<-- [start:worth]
-past = lstune.tune(table, features=["temperature", "work_day"], **common)
+past = lstune.tune(table, target="demand", timestamp="time", features=columns, horizon=24, budget="60s")
 print(f"known beforehand: MAE {run.result['test']['mae']:.2f}")
 print(f"their past alone: MAE {past.result['test']['mae']:.2f}")
 # --8<-- [end:worth]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
+
+from lstune.engine.simd import TILE_ROWS, WIDTH
 
 __all__ = ["JIT_DISABLED", "Apart", "entry", "kernel", "package_stamp"]
 
@@ -67,12 +70,14 @@ class _KernelCompiler(CompilerBase):
 
 @functools.cache
 def package_stamp() -> str:
-    """A hash of this folder's sources.
+    """A hash of this folder's sources, and of how wide its vectors are on this processor.
 
     numba invalidates a cached function when its own file changes, but not when a function that it calls
-    changes in another file; stamping every cache entry with the whole folder closes that hole.
+    changes in another file; stamping every cache entry with the whole folder closes that hole. The width
+    decides how memory is laid out: where NUMBA_CPU_NAME gives unlike processors one cache, code for wider
+    vectors would write beyond its end.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{WIDTH} {TILE_ROWS}".encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
@@ -105,10 +110,15 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """Compile a kernel that Python calls: without the GIL, and cached on disk with all that it calls."""
+    """Compile a kernel that Python calls: without the GIL, and cached on disk with all that it calls.
+
+    Not cached where there is no folder to write to: neither that of the package, nor a home.
+    """
     if JIT_DISABLED:
         return _ignore_overflow(function)
-    compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FASTMATH)(function)
+    compiled = numba.njit(nogil=True, error_model="numpy", fastmath=_FASTMATH)(function)
+    with contextlib.suppress(RuntimeError):  # "no locator available for file"
+        compiled.enable_caching()
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = package_stamp()

@@ -24,10 +24,10 @@ I64 = npt.NDArray[np.int64]
 class Windows:
     """N windows of L rows each, laid over shared rows.
 
-    Window n reads `inputs[starts[n] : starts[n] + lookback]`. Its target is `targets[target_starts[n]]`
-    under supervision "last"; under "every", step t is scored against
-    `targets[target_starts[n] + t * target_step]` (a `target_step` of 0 scores every step against one row,
-    as Keras does when it broadcasts a single target over a sequence; for BATCH_TARGETS see there).
+    Window n reads `inputs[starts[n] : starts[n] + lookback]`. The target of its step t is
+    `targets[target_starts[n] + t * target_step]`; supervision "last" scores the last step alone. A
+    `target_step` of 0 scores every step against one row, as Keras does when it broadcasts a single target
+    over a sequence; for BATCH_TARGETS see there.
 
     inputs: (R, C) float32.  starts: (N,) int64.  targets: (Q, H) float32.  target_starts: (N,) int64.
     """
@@ -51,8 +51,11 @@ class Windows:
             if array.ndim != ndim:
                 raise ConfigError(explain(f"Windows.{name} must have {ndim} axes", array.shape))
             object.__setattr__(self, name, array)
-        if self.lookback < 1:
-            raise ConfigError(explain("lookback must be 1 or more", self.lookback))
+        for name, least in (("lookback", 1), ("target_step", BATCH_TARGETS)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ConfigError(explain(f"{name} must be a whole number of {least} or more", value))
+            object.__setattr__(self, name, int(value))  # NumPy's are other types to numba
         if len(self.starts) != len(self.target_starts):
             raise ConfigError(
                 explain(

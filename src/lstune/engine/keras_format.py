@@ -112,7 +112,7 @@ def keras_optimizer(optimizer: OptimizerConfig) -> Any:
         name: getattr(optimizer, name)
         for name in ("learning_rate", "clipnorm", "clipvalue", "global_clipnorm")
     }
-    settings["weight_decay"] = optimizer.decay or None
+    settings["weight_decay"] = optimizer.decay if optimizer.name == "adamw" else optimizer.decay or None
     if optimizer.name == "sgd":
         settings.update(momentum=float(optimizer.momentum), nesterov=optimizer.nesterov)
         return keras.optimizers.SGD(**settings)
@@ -221,6 +221,11 @@ def _one_direction(layer: Any) -> LSTM:
     )
 
 
+def _check_float32(layer: Any) -> None:
+    if layer.dtype_policy.name != "float32":
+        raise _refuse("The engine computes in float32", layer, layer.dtype_policy.name)
+
+
 def layer_from_keras(layer: Any) -> LayerConfig:
     """The engine's layer for a Keras LSTM, Bidirectional LSTM, Dense or Dropout.
 
@@ -229,13 +234,15 @@ def layer_from_keras(layer: Any) -> LayerConfig:
     keras = _keras()
     kind = type(layer)
     _check_plain(layer, (("activity_regularizer", None), ("trainable", True)))
-    if layer.dtype_policy.name != "float32":
-        raise _refuse("The engine computes in float32", layer, layer.dtype_policy.name)
+    _check_float32(layer)
     if kind is keras.layers.LSTM:
         _check_plain(layer, (("go_backwards", False),))
         return _one_direction(layer)
     if kind is keras.layers.Bidirectional:
         _check_plain(layer, (("merge_mode", "concat"),))
+        for half, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
+            _check_plain(half, (("activity_regularizer", None), ("go_backwards", backwards)))
+            _check_float32(half)
         forward, backward = (_one_direction(half) for half in (layer.forward_layer, layer.backward_layer))
         if forward != backward:
             raise _refuse("The engine knows two directions of the same settings", layer, backward)

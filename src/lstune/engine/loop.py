@@ -97,7 +97,6 @@ def _span(
 ENTRY = _span
 
 # What one of the two has no use for.
-_NEVER = np.zeros(1, np.int64)
 _NO_SEGMENTS, _NO_WEIGHTS = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
 _NO_SLOTS, _NO_SETTINGS = np.zeros((0, 0), np.float32), np.zeros(0)
 _NO_OUTPUTS = np.zeros((0, 0, 0), np.float32)
@@ -124,12 +123,15 @@ def train_span(
 
 def evaluate_span(
     ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order, batch,
-    first_step, loss_code, loss_shape, outputs, position, windows, errors,
+    first_step, loss_code, loss_shape, outputs, position, windows, stop, total, errors,
 ):  # fmt: skip
-    """Outputs (windows, rows, H) of windows order[position : windows] without dropout; their loss sum."""
-    *_, total = _span(
+    """Outputs (windows, rows, H) of windows order[position : windows], without dropout.
+
+    Returns (how it ended, next position, loss sum); `stop`, `total` and `errors` as in `train_span`.
+    """
+    ended, position, _, total = _span(
         False, ws, table, rates, theta, inputs, starts, steps, targets, target_starts, target_step, order,
-        batch, first_step, loss_code, loss_shape, position, windows, 0.0, errors,
-        _NO_SEGMENTS, _NO_WEIGHTS, _NO_SLOTS, _NO_SETTINGS, 0.0, np.uint64(0), 0, _NEVER, outputs, 0,
+        batch, first_step, loss_code, loss_shape, position, windows, total, errors,
+        _NO_SEGMENTS, _NO_WEIGHTS, _NO_SLOTS, _NO_SETTINGS, 0.0, np.uint64(0), 0, stop, outputs, 0,
     )  # fmt: skip
-    return total
+    return ended, position, total

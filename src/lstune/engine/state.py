@@ -19,7 +19,7 @@ from lstune.engine.weights import initial_weights, parameter_count
 from lstune.errors import ConfigError, RunError, explain
 from lstune.files import write_whole
 
-__all__ = ["Status", "StopFlag", "TrainState", "init_state"]
+__all__ = ["Status", "StopFlag", "TrainState", "check_state", "init_state"]
 
 F32 = npt.NDArray[np.float32]
 
@@ -118,17 +118,21 @@ class TrainState:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        # zipfile has a NotImplementedError and a RuntimeError for what a flipped bit can ask of it.
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError) as error:
             raise _unreadable(f"{source} ({error})") from error
         if header.pop("format", None) != _FORMAT:
             raise RunError(explain(f"This lstune reads training states of format {_FORMAT}", source))
-        return cls(
-            arrays["weights"],
-            arrays["slots"],
-            history=header.pop("history"),
-            best_weights=arrays.get("best_weights"),
-            **header,
-        )
+        try:
+            return cls(
+                arrays["weights"],
+                arrays["slots"],
+                history=header.pop("history"),
+                best_weights=arrays.get("best_weights"),
+                **header,
+            )
+        except (KeyError, TypeError) as error:
+            raise _unreadable(f"{source} ({error})") from error
 
 
 def _unreadable(received: str) -> RunError:
@@ -143,9 +147,34 @@ def init_state(model: ModelConfig, config: TrainConfig, seed: int = 0, weights: 
     `weights` (P,) are taken as they are; without them Keras' default initialisers draw from the seed.
     """
     count = parameter_count(model)
+    if not 0 <= seed < 2**64:
+        raise ConfigError(explain("seed must lie between 0 and 2**64 - 1", seed))
     if weights is None:
         weights = initial_weights(model, np.random.default_rng(np.random.SeedSequence([seed, 0])))
     weights = np.array(weights, np.float32)
     if weights.shape != (count,):
         raise ConfigError(explain(f"This model's weights are one vector of {count} numbers", weights.shape))
     return TrainState(weights, np.zeros((slot_count(config.optimizer), count), np.float32), seed=seed)
+
+
+def check_state(model: ModelConfig, config: TrainConfig, state: TrainState) -> None:
+    """Raise ConfigError unless the state's arrays are those of this model and optimizer.
+
+    Kernels do not check them: with a state of others they would write beyond its end.
+    """
+    count = parameter_count(model)
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "weights": (state.weights, (count,)),
+        "slots": (state.slots, (slot_count(config.optimizer), count)),
+    }
+    if state.best_weights is not None:
+        wanted["best_weights"] = (state.best_weights, (count,))
+    for name, (array, shape) in wanted.items():
+        if array.shape != shape or array.dtype != np.float32 or not array.flags.c_contiguous:
+            raise ConfigError(
+                explain(
+                    f"A state of this model and optimizer has {name} of the shape {shape}, float32",
+                    f"{array.shape}, {array.dtype}",
+                    "Go on with the model and the optimizer that the state was trained with",
+                )
+            )

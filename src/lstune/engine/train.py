@@ -16,7 +16,7 @@ from lstune.engine.data import BATCH_TARGETS, Windows
 from lstune.engine.loop import SPAN_DIVERGED, SPAN_DONE, evaluate_span, train_span
 from lstune.engine.network import Network
 from lstune.engine.optimizers import settings_vector
-from lstune.engine.state import Status, StopFlag, TrainState, init_state
+from lstune.engine.state import Status, StopFlag, TrainState, check_state, init_state
 from lstune.engine.warmup import prepare
 from lstune.engine.weights import parameter_count
 from lstune.errors import ConfigError, explain
@@ -98,6 +98,7 @@ def train(
         )
     prepare()
     state = init_state(model, config, seed) if state is None else state.copy()
+    check_state(model, config, state)
     run = _Run(model, config, data, validation, state, stop or StopFlag(), deadline)
     last_epoch = config.epochs if until_epoch is None else min(until_epoch, config.epochs)
     status = _end_of_patience(config, state)
@@ -129,6 +130,10 @@ def _check(model: ModelConfig, config: TrainConfig, data: Windows, name: str) ->
         raise ConfigError(explain(f"{name} must have {model.output_size} targets in a row", data.outputs))
     if data.target_step == BATCH_TARGETS and not (config.supervision == "every" and data.outputs == 1):
         raise ConfigError(explain(f"{name} of BATCH_TARGETS needs supervision every and one output", config))
+    if data.target_step and data.lookback > 1 and not model.returns_sequence:
+        raise ConfigError(
+            explain(f"{name} with a target for each step needs a model that returns a sequence", model.layers)
+        )
     if config.supervision == "every":
         if not model.returns_sequence:
             raise ConfigError(
@@ -162,17 +167,17 @@ class _Run:
         self.network = self.evaluator = Network(model, data.lookback, min(config.batch_size, len(data)))
         self.gradient = np.zeros(self.network.parameters, np.float32)
         self.settings = settings_vector(config.optimizer)
-        self.seconds_per_batch = 0.0
+        self.seconds_per_batch = self.seconds_per_judged = 0.0
 
     def epoch(
         self, schedule: Callable[[int], float] | None, order: Callable[[int], Any] | None
     ) -> Status | None:
         """Finish the epoch that the state stands in, or say why not."""
         state, config, windows = self.state, self.config, len(self.data)
-        rate = config.optimizer.learning_rate if schedule is None else float(schedule(state.epoch))
+        rate = float(config.optimizer.learning_rate if schedule is None else schedule(state.epoch))
         sequence = self._order(order)
         while state.position < windows:
-            batches = self._affordable_batches()
+            batches = self._affordable_batches(self.seconds_per_batch, windows)
             if batches == 0:
                 return Status.DEADLINE
             until = min(windows, state.position + batches * config.batch_size)
@@ -196,19 +201,20 @@ class _Run:
             self.seconds_per_batch = (time.monotonic() - began) / max(done, 1)
         return None
 
-    def _affordable_batches(self) -> int:
-        """How many batches to run before looking at the clock again; 0 when the deadline has passed.
+    def _affordable_batches(self, seconds: float, most: int) -> int:
+        """How many batches of so many seconds (0: nobody knows yet), at `most`, to run before the next look.
 
-        Half of what seems to fit, so that the last look comes within one batch of the deadline.
+        0 when the deadline has passed, else half of what seems to fit, so that the last look at the clock
+        comes within one batch of the deadline.
         """
         if self.deadline is None:
-            return len(self.data)
+            return most
         left = self.deadline - time.monotonic()
         if left <= 0:
             return 0
-        if self.seconds_per_batch == 0.0:
+        if seconds == 0.0:
             return 1
-        return max(1, int(min(left, 2.0) / (2.0 * self.seconds_per_batch)))
+        return min(most, max(1, int(min(left, 2.0) / (2.0 * seconds))))
 
     def _order(self, order: Callable[[int], Any] | None) -> npt.NDArray[np.int64]:
         windows = len(self.data)
@@ -234,15 +240,20 @@ class _Run:
         logs = {"loss": state.partial_loss / len(self.data)}
         logs.update(_metrics(metrics, state.partial_errors, config, self.data))
         if self.validation is not None:
-            loss, outputs, errors = self._evaluate(self.validation, steps)
+            outputs = np.empty((len(self.validation), steps, self.validation.outputs), np.float32)
+            loss, errors = self._evaluate(self.validation, outputs)
+            if loss is None:  # this epoch is judged when training goes on
+                return Status.STOPPED if self.stop.is_set() else Status.DEADLINE
             logs["val_loss"] = loss
             of_validation = _metrics(metrics, errors, config, self.validation)
             logs.update({f"val_{name}": value for name, value in of_validation.items()})
             if score is not None:
-                logs["val_score"] = float(score(outputs)) if math.isfinite(loss) else math.nan
+                last = outputs[:, 0] if steps == 1 else outputs
+                logs["val_score"] = float(score(last)) if math.isfinite(loss) else math.nan
         if score_weights is not None:
             logs["val_score"] = float(score_weights(state.weights))
-        if not all(math.isfinite(value) for value in logs.values()):
+        # The last batch's step may overflow with nothing after it to show it.
+        if not (all(math.isfinite(value) for value in logs.values()) and np.isfinite(state.weights).all()):
             return Status.DIVERGED
         state.epoch, state.position, state.partial_loss = state.epoch + 1, 0, 0.0
         state.partial_errors = [0.0, 0.0, 0.0]
@@ -271,12 +282,25 @@ class _Run:
         self.evaluator = Network(self.network.model, windows.lookback, rows)
         return self.evaluator
 
-    def _evaluate(self, windows: Windows, steps: int) -> tuple[float, F32, list[float]]:
-        """Mean loss, the outputs of the last step (N, H) or of several (N, steps, H), and sums of errors."""
+    def _evaluate(self, windows: Windows, outputs: F32) -> tuple[float | None, list[float]]:
+        """Mean loss, None if cut off, and sums of errors; `outputs` (N, steps, H) are filled."""
         network = self._evaluator_for(windows)
-        outputs = np.empty((len(windows), steps, windows.outputs), np.float32)
-        total, errors = _evaluate(network, self.state.weights, windows, self.config, outputs)
-        return total / len(windows), outputs[:, 0] if steps == 1 else outputs, errors
+        errors, total, position = np.zeros(3), 0.0, 0
+        while position < len(windows):
+            batches = self._affordable_batches(self.seconds_per_judged, len(windows))
+            if batches == 0:
+                return None, errors.tolist()
+            until = min(len(windows), position + batches * network.batch)
+            began, before = time.monotonic(), position
+            ended, position, total = _evaluate(
+                network, self.state.weights, windows, self.config, outputs, before, until, self.stop, total,
+                errors,
+            )  # fmt: skip
+            if ended != SPAN_DONE:
+                return None, errors.tolist()
+            done = math.ceil((position - before) / network.batch)
+            self.seconds_per_judged = (time.monotonic() - began) / max(done, 1)
+        return total / len(windows), errors.tolist()
 
 
 def _first_step(config: TrainConfig, data: Windows) -> int:
@@ -298,17 +322,26 @@ def _metrics(
 
 
 def _evaluate(
-    network: Network, weights: F32, windows: Windows, config: TrainConfig, outputs: F32
-) -> tuple[float, list[float]]:
-    errors = np.zeros(3)
-    total = evaluate_span(
+    network: Network,
+    weights: F32,
+    windows: Windows,
+    config: TrainConfig,
+    outputs: F32,
+    position: int,
+    until: int,
+    stop: StopFlag,
+    total: float,
+    errors: npt.NDArray[np.float64],
+) -> tuple[int, int, float]:
+    """Windows position to `until`: how it ended, the next position, and the loss sum from `total` on."""
+    ended, position, total = evaluate_span(
         network.workspace, network.table, network.rates, weights,
         windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
         windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
-        _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, 0,
-        len(windows), errors,
+        _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, position,
+        until, stop.memory, total, errors,
     )  # fmt: skip
-    return float(total), errors.tolist()
+    return ended, position, float(total)
 
 
 def predict(
@@ -329,6 +362,8 @@ def predict(
         raise ConfigError(explain(f"This model's weights are one vector of {count} numbers", weights.shape))
     if data.channels != model.input_size:
         raise ConfigError(explain(f"data must have input_size = {model.input_size} channels", data.channels))
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ConfigError(explain("batch_size must be a whole number of 1 or more", batch_size))
     prepare()
     blank = Windows(
         data.inputs,
@@ -341,5 +376,5 @@ def predict(
     outputs = np.empty((len(data), steps, model.output_size), np.float32)
     if len(data):
         network = Network(model, data.lookback, min(batch_size, len(data)))
-        _evaluate(network, weights, blank, TrainConfig(), outputs)
+        _evaluate(network, weights, blank, TrainConfig(), outputs, 0, len(data), StopFlag(), 0.0, np.zeros(3))
     return outputs if model.returns_sequence and not last_step else outputs[:, 0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from numba.core.registry import cpu_target
 
 from lstune.engine._jit import JIT_DISABLED, package_stamp
 from lstune.engine.config import lstm_model
@@ -30,19 +32,33 @@ from lstune.engine.network import Network
 
 __all__ = ["compile_learn", "is_compiled", "prepare", "warmup"]
 
+_KEPT = (
+    "lstune: compiling the training kernels, once on this machine (10 to 25 seconds; 'lstune warmup' does it "
+    "beforehand)"
+)
+_NOT_KEPT = (
+    "lstune: compiling the training kernels (20 to 40 seconds), which cannot be kept: neither the package's "
+    "folder nor a home can be written to; NUMBA_CACHE_DIR names a folder that can"
+)
+
 _lock = threading.Lock()
 _ready = False
 
 
-def _marker() -> Path:
-    """A file beside numba's cache, named after what the cached code depends on."""
+def _marker() -> Path | None:
+    """A file beside numba's cache, named after what the cached code depends on; None without a cache."""
+    if not ENTRY.stats.cache_path:
+        return None
     python = f"{sys.implementation.cache_tag}-numba{numba.__version__}"
-    return Path(ENTRY.stats.cache_path) / f"lstune-{python}-{package_stamp()[:16]}.compiled"
+    processor = repr(cpu_target.target_context.codegen().magic_tuple())  # as in the keys of numba's cache
+    code = hashlib.sha256((package_stamp() + processor).encode()).hexdigest()
+    return Path(ENTRY.stats.cache_path) / f"lstune-{python}-{code[:16]}.compiled"
 
 
 def is_compiled() -> bool:
     """Whether the kernels are compiled in this process or stand in the cache on disk."""
-    return JIT_DISABLED or _ready or _marker().exists()
+    marker = None if JIT_DISABLED or _ready else _marker()
+    return JIT_DISABLED or _ready or (marker is not None and marker.exists())
 
 
 def prepare(announce: bool = True) -> None:
@@ -56,21 +72,16 @@ def prepare(announce: bool = True) -> None:
     with _lock:
         if _ready:
             return
-        cold = not is_compiled()
+        cold, marker = not is_compiled(), _marker()
         if cold and announce:
-            print(
-                "lstune: compiling the training kernels, once on this machine (10 to 25 seconds; "
-                "'lstune warmup' does it beforehand)",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(_KEPT if marker else _NOT_KEPT, file=sys.stderr, flush=True)
         with _rare_collections():
-            with _companion() if cold else contextlib.nullcontext():
+            with _companion() if cold and marker else contextlib.nullcontext():
                 _call_entry()
             LEARN.address()
-        if cold:
+        if cold and marker:
             with contextlib.suppress(OSError):  # a cache that cannot be written is numba's to complain about
-                _marker().touch()
+                marker.touch()
         _ready = True
 
 
@@ -133,5 +144,5 @@ def _call_entry() -> None:
     )
     evaluate_span(
         network.workspace, network.table, network.rates, theta, rows, starts, 1, rows, starts, 0, starts, 1,
-        0, 0, 1.0, np.zeros((1, 1, 1), np.float32), 0, 1, np.zeros(3),
+        0, 0, 1.0, np.zeros((1, 1, 1), np.float32), 0, 1, np.zeros(1, np.int64), 0.0, np.zeros(3),
     )  # fmt: skip
