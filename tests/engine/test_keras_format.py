@@ -120,6 +120,10 @@ def test_optimizer_settings_arrive(name):
             assert theirs[setting] == pytest.approx(getattr(ours, setting)), setting
 
 
+def test_adamw_without_decay_is_adamw():
+    assert keras_optimizer(OptimizerConfig("adamw", weight_decay=0.0)).weight_decay == 0.0
+
+
 REFUSED = {
     "swish": lambda layers: layers.LSTM(3, activation="swish"),
     "own function of a known name": lambda layers: layers.Dense(3, activation=tanh),
@@ -131,6 +135,15 @@ REFUSED = {
     "float16": lambda layers: layers.Dense(3, dtype="float16"),
     "trainable": lambda layers: layers.Dense(3, trainable=False),
     "GRU": lambda layers: layers.GRU(3),
+    "penalty on a direction": lambda layers: layers.Bidirectional(
+        layers.LSTM(3, activity_regularizer="l2", name="penalised"), name="forward_penalised"
+    ),
+    "half a direction": lambda layers: layers.Bidirectional(
+        layers.LSTM(3, dtype="mixed_float16", name="half"), name="forward_half"
+    ),
+    "two directions turned round": lambda layers: layers.Bidirectional(
+        layers.LSTM(3, go_backwards=True, name="turned"), backward_layer=layers.LSTM(3), name="forward_turned"
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
@@ -259,6 +260,42 @@ def test_deadline_ends_within_a_batch(rng):
     assert (past.status, past.state.step) == (Status.DEADLINE, 0)
 
 
+@pytest.mark.parametrize("how", ["stop", "deadline"])
+def test_validation_too_ends_within_a_batch_and_is_made_up_for(how, rng):
+    model, _, many = long_task(rng)
+    config, data = TrainConfig(epochs=2, batch_size=32), many.take(slice(0, 64))
+    whole = train(model, config, data, validation=many.take(slice(0, 100)), metrics=["mae"])
+    assert whole.status is Status.FINISHED
+    stop, deadline = StopFlag(), time.monotonic() + 0.4
+    if how == "stop":
+        threading.Timer(0.4, stop.set).start()
+    cut = train(
+        model, config, data, validation=many, stop=stop, deadline=deadline if how == "deadline" else None
+    )
+    assert time.monotonic() - deadline < 0.3
+    assert cut.status.value == {"stop": "stopped"}.get(how, how)
+    assert (cut.state.epoch, cut.state.position, cut.state.history) == (0, 64, {})
+    on = train(model, config, data, validation=many.take(slice(0, 100)), metrics=["mae"], state=cut.state)
+    assert_same(on.state, whole.state)
+
+
+def test_pieces_of_a_validation_add_up_to_the_same_bits(rng):
+    data, validation = windows(rng, 30), windows(rng, 300, noise=0.3)
+    config = TrainConfig(epochs=2, batch_size=7)
+    whole = train(PLAIN, config, data, validation=validation, metrics=["rmse"])
+    pieces = train(
+        PLAIN, config, data, validation=validation, metrics=["rmse"], deadline=time.monotonic() + 60
+    )
+    assert_same(pieces.state, whole.state)
+
+
+def test_a_last_step_that_overflows_is_no_result(rng):
+    data = windows(rng, 8).take(slice(0, 4))
+    config = TrainConfig(epochs=1, batch_size=4, patience=3, optimizer=OptimizerConfig("sgd", 3e38))
+    result = train(PLAIN, config, replace(data, targets=data.targets * 1e6))
+    assert (result.status, result.state.history) == (Status.DIVERGED, {})
+
+
 def test_a_stop_inside_an_epoch_goes_on_bit_for_bit(rng, tmp_path):
     """A deadline every 20 ms cuts epochs anywhere; each part is saved and loaded."""
     config = TrainConfig(epochs=3, batch_size=4, optimizer=OptimizerConfig("adam", 0.01))
@@ -361,6 +398,37 @@ def test_two_threads_train_as_one_does(rng):
         assert_same(one, other)
 
 
+@pytest.mark.parametrize(
+    ("model", "optimizer", "name"),
+    [(PLAIN, "rmsprop", "slots"), (ModelConfig(2, (LSTM(40), Dense(1))), "sgd", "weights")],
+)
+def test_a_state_of_another_model_or_optimizer_is_refused(model, optimizer, name, rng):
+    """Kernels would write beyond its end."""
+    data = windows(rng, 8)
+    state = train(PLAIN, TrainConfig(epochs=1, optimizer=OptimizerConfig("sgd", 0.1)), data).state
+    with pytest.raises(ConfigError, match=f"this model and optimizer has {name} of the shape"):
+        train(model, TrainConfig(epochs=2, optimizer=OptimizerConfig(optimizer, 0.1)), data, state=state)
+    double = replace(state, weights=state.weights.astype(float))
+    with pytest.raises(ConfigError, match="float64"):
+        train(PLAIN, TrainConfig(epochs=2, optimizer=OptimizerConfig("sgd", 0.1)), data, state=double)
+
+
+def test_whole_numbers_of_any_kind_do_not_compile_anew(rng):
+    data, config = windows(rng, 8), TrainConfig(epochs=1, optimizer=OptimizerConfig("sgd", 1))
+    one = train(PLAIN, config, replace(data, lookback=np.int32(4), target_step=np.int64(0)))
+    other = train(PLAIN, TrainConfig(epochs=1, optimizer=OptimizerConfig("sgd", 1.0)), data)
+    assert_same(one.state, other.state)
+
+
+def test_no_damage_to_a_state_goes_unnamed(rng, tmp_path):
+    whole = train(PLAIN, TrainConfig(epochs=1), windows(rng, 8)).state.to_bytes()
+    for at in rng.integers(0, len(whole), 400):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.integers(8)
+        with contextlib.suppress(RunError):  # nothing but that, unless the bit meant nothing
+            TrainState.from_bytes(bytes(damaged), "here")
+
+
 def test_mistakes_are_named(rng, tmp_path):
     data, config = windows(rng, 8), TrainConfig(epochs=1)
     with pytest.raises(ConfigError, match="at least one window"):
@@ -377,6 +445,15 @@ def test_mistakes_are_named(rng, tmp_path):
         train(PLAIN, config, data, score=lambda outputs: 0.0)
     with pytest.raises(ConfigError, match="one vector of"):
         init_state(PLAIN, config, weights=np.zeros(3))
+    with pytest.raises(ConfigError, match="seed must lie between"):
+        init_state(PLAIN, config, seed=-1)
+    with pytest.raises(ConfigError, match="batch_size must be a whole number"):
+        predict(PLAIN, init_state(PLAIN, config).weights, data, batch_size=0)
+    with pytest.raises(ConfigError, match="target for each step needs a model that returns a sequence"):
+        train(PLAIN, config, Windows.from_arrays(np.zeros((4, 3, 2)), np.zeros((4, 3, 1))))
+    for name, value in {"lookback": 4.0, "target_step": -2}.items():
+        with pytest.raises(ConfigError, match=f"{name} must be a whole number"):
+            replace(data, **{name: value})
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(b"not a state")
     with pytest.raises(RunError, match="Train this trial anew"):

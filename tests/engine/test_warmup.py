@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import lstune.engine
+from lstune.engine import _jit
 from lstune.engine._jit import JIT_DISABLED, Apart
 
 warmup_module = import_module("lstune.engine.warmup")  # lstune.engine.warmup is the function
@@ -89,6 +90,29 @@ def test_a_cold_compilation_is_announced_once_on_stderr(tmp_path):
     warm = _run(code, NUMBA_CACHE_DIR=str(tmp_path))
     assert warm.stdout.split() == ["True", "True"]
     assert warm.stderr == ""
+
+
+def test_without_a_folder_for_the_cache_it_says_so_and_compiles_all_the_same():
+    """As in a container that may write nowhere; what compiling itself takes is left out here."""
+    done = _run(
+        "from numba.core import caching; caching.CacheImpl._locator_classes = [];"
+        "from importlib import import_module; warmup = import_module('lstune.engine.warmup');"
+        "called = []; warmup._call_entry = lambda: called.append('entry');"
+        "warmup.LEARN.address = lambda: called.append('learn');"
+        "print(warmup.is_compiled()); warmup.prepare(); print(called, warmup.is_compiled())"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["False", "['entry', 'learn'] True"]
+    assert done.stderr.count("\n") == 1
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_code_for_other_vectors_is_not_taken_from_the_cache(monkeypatch):
+    """NUMBA_CPU_NAME may give unlike processors one cache; memory is laid out by the width of vectors."""
+    stamp = _jit.package_stamp()
+    monkeypatch.setattr(_jit, "WIDTH", 2 * _jit.WIDTH)
+    assert _jit.package_stamp.__wrapped__() != stamp
+    assert warmup_module.ENTRY._cache._cache_file._source_stamp == stamp
 
 
 def test_another_process_compiles_a_part_where_there_is_a_core(tmp_path, monkeypatch):
