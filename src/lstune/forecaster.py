@@ -152,7 +152,8 @@ class Forecaster:
     @property
     def rows_needed(self) -> int:
         """Rows that a series must have to be forecast."""
-        return max((member.pipeline.rows_needed for member in self.members), default=1)
+        season = self.history.season if "seasonal_naive" in self.baselines else 1
+        return max([season, *(member.pipeline.rows_needed for member in self.members)])
 
     def _recursive(self, series: Series, steps: int) -> F64:
         blocks: list[F64] = []
@@ -213,13 +214,14 @@ def forecast_at(
 ) -> tuple[F64, F64, npt.NDArray[np.int64]]:
     """Forecasts and truth (N, H) for every origin whose H targets lie in `targets`, and the origins (N,).
 
-    Each forecast knows the series up to its origin and nothing later.
+    Each forecast knows the series up to its origin and nothing later. The truth is NaN where a value was
+    filled.
     """
-    from lstune.series import scored_origins
+    from lstune.series import scored_origins, truth_after
 
     origins = scored_origins(series, targets, forecaster.horizon)
-    rows = origins[:, None] + np.arange(1, forecaster.horizon + 1)
-    return forecaster.forecast_after(series, origins), series.values[rows], origins
+    truth = truth_after(series, origins, forecaster.horizon)
+    return forecaster.forecast_after(series, origins), truth, origins
 
 
 def save_forecaster(forecaster: Forecaster, folder: str | Path) -> None:

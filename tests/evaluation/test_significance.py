@@ -155,3 +155,13 @@ def test_interval_is_reproducible_and_ordered():
 
 def test_interval_without_a_baseline_error():
     assert all(map(math.isnan, skill_interval([1.0, 2.0], [0.0, 0.0], rng=np.random.default_rng(0))))
+
+
+def test_interval_of_hardly_more_origins_than_the_horizon_says_nothing():
+    """One block, wherever it begins, has the same sum."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random(22), rng.random(22) + 0.1
+    assert all(math.isnan(bound) for bound in skill_interval(first, second, rng=rng, horizon=24))
+    assert all(math.isnan(bound) for bound in skill_interval(first, second, rng=rng, horizon=11))
+    low, high = skill_interval(first, second, rng=rng, horizon=4)
+    assert low < high

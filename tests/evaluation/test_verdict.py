@@ -101,3 +101,15 @@ def test_a_seasonal_forecast_of_a_seasonal_series_has_skill():
             series[origins + 1][:, None], clean[origins + 1][:, None], baselines, rng=source
         ).has_skill
     assert found >= 48
+
+
+def test_too_few_origins_and_forecasts_that_are_not_finite_are_said():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(8, 6))
+    good, bad = truth + 0.1, truth + 1.0
+    verdict = judge(truth, good, {"naive": bad}, horizon=6, rng=rng)
+    assert not verdict.has_skill
+    assert verdict.text.endswith("(the LSTM was 90 % better, which may be chance: too few rows to test)")
+    good[2, 1] = np.inf
+    verdict = judge(truth, good, {"naive": bad}, horizon=6, rng=rng)
+    assert verdict.text == "no skill over naive: use the naive forecast (the LSTM's is not finite)"

@@ -7,7 +7,8 @@ import pytest
 
 from lstune.errors import RunError
 from lstune.report import collect
-from lstune.report.gather import _asked, _command, _edges
+from lstune.report.asked import asked, command
+from lstune.report.gather import _edges
 from lstune.search import Float, Int, Space
 
 
@@ -144,7 +145,7 @@ def test_values_at_the_edge_name_the_option_that_widens():
     ]
 
 
-def test_the_command_tells_what_was_asked():
+def test_the_command_tells_what_wasasked():
     settings = {
         "series": {"source": "my data.csv"},
         "changed": ["units", "loss"],
@@ -155,13 +156,13 @@ def test_the_command_tells_what_was_asked():
         "options": {"horizon": 24, "method": "tpe", "budget": 90.0, "seed": 3, "ensemble": False},
         "reading": {"target": "y", "features": ["a", "b"], "header": False, "missing": ["?", "x y"]},
     }
-    assert _command(settings) == (
+    assert command(settings) == (
         "lstune tune 'my data.csv' --target y --features a,b --read header=no --read 'missing=?,x y' "
         "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log "
         "--set loss=mae,mse"
     )
-    assert _command({**settings, "changed": None}) is None
-    assert _command({**settings, "series": {}}) is None
+    assert command({**settings, "changed": None}) is None
+    assert command({**settings, "series": {}}) is None
 
 
 def test_the_command_is_one_that_the_command_line_takes(tmp_path):
@@ -188,7 +189,7 @@ def test_the_bands_are_those_whose_coverage_is_told(undated):
 
 
 def test_a_password_stays_out_of_reports():
-    asked = _asked(
+    found = asked(
         {"options": {"storage": "postgresql://me:se/c@ret@host/db", "seed": 1}, "reading": {"target": "y"}}
     )
-    assert asked == {"storage": "postgresql://me:***@host/db", "seed": 1, "target": "y"}
+    assert found == {"storage": "postgresql://me:***@host/db", "seed": 1, "target": "y"}

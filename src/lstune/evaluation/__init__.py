@@ -5,7 +5,7 @@ Needs NumPy alone, and SciPy for the significance test.
 
 from lstune.evaluation.baselines import BASELINES, Baseline, baseline_forecasts
 from lstune.evaluation.intervals import LEVELS, Intervals, choose_intervals, conformal, local_scale
-from lstune.evaluation.metrics import METRICS, Metric, mase_scale, measure
+from lstune.evaluation.metrics import METRICS, Metric, losses_by_origin, mase_scale, measure, step_errors
 from lstune.evaluation.significance import (
     DieboldMariano,
     Encompassing,
@@ -35,9 +35,11 @@ __all__ = [
     "encompassing",
     "judge",
     "local_scale",
+    "losses_by_origin",
     "mase_scale",
     "measure",
     "skill_interval",
     "start_statistical",
+    "step_errors",
     "wanted_statistical",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,17 +69,24 @@ def conformal(residuals: Any, levels: tuple[float, ...] = LEVELS) -> Intervals:
     For each step, the ceil((N + 1) * level)-th smallest absolute residual (Lei et al. 2018, split conformal;
     step by step as in Stankeviciute et al. 2021). Where N is too small for a level, the largest residual is
     taken, which then covers N / (N + 1). Coverage holds for exchangeable errors; a series whose
-    volatility changes gets less or more: that is why coverage on the test tail is reported.
+    volatility changes gets less or more: that is why coverage on the test tail is reported. Residuals of NaN,
+    where a value was filled, do not count.
     """
     errors = np.abs(np.asarray(residuals, dtype=np.float64))
-    if errors.ndim != 2 or errors.size == 0 or not np.isfinite(errors).all():
+    if errors.ndim != 2 or errors.size == 0 or np.isinf(errors).any() or np.isnan(errors).all():
         raise DataError(explain("Residuals must be finite and have the shape (windows, steps)", errors.shape))
     if not all(0.0 < level < 1.0 for level in levels):
         raise DataError(explain("Interval levels must lie between 0 and 1", levels))
-    ordered = np.sort(errors, axis=0)
-    count = len(ordered)
-    rank = [min(count, math.ceil((count + 1) * level)) - 1 for level in levels]
-    return Intervals(tuple(levels), ordered[rank])
+    ordered = np.sort(errors, axis=0)  # NaN comes last
+    counts = np.isfinite(errors).sum(axis=0)
+    steps = np.arange(errors.shape[1])
+    widths = np.array([ordered[_rank(counts, level), steps] for level in levels])
+    # A step of which nothing is known is no surer than the least sure of the others.
+    return Intervals(tuple(levels), np.where(np.isnan(widths), np.nanmax(widths, axis=1)[:, None], widths))
+
+
+def _rank(counts: npt.NDArray[np.int64], level: float) -> npt.NDArray[np.int64]:
+    return np.maximum(np.minimum(counts, np.ceil((counts + 1) * level).astype(np.int64)) - 1, 0)
 
 
 def local_scale(values: Any, origins: Any) -> F64:
@@ -136,4 +142,4 @@ def choose_intervals(residuals: Any, scale: Any, levels: tuple[float, ...] = LEV
 
 def _interval_score(errors: F64, half_width: F64, level: float) -> float:
     missed = np.maximum(errors - half_width, 0.0)
-    return float((2.0 * half_width + 2.0 / (1.0 - level) * missed).mean())
+    return float(np.nanmean(2.0 * half_width + 2.0 / (1.0 - level) * missed))

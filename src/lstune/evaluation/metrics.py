@@ -1,7 +1,8 @@
 """Measures of forecast error: one row of a table for each, with its rule for zeros and its source.
 
-`truth` and `forecast` have the same shape, (N,) or (N, H), and are in original units. An undefined
-value is NaN (each row of the table says when), never an error and never a large number.
+`truth` and `forecast` have the same shape, (N,) or (N, H), and are in original units. Where the truth is NaN,
+as in rows that were filled, nothing is scored; a forecast of NaN makes the measure NaN. An undefined value is
+NaN (each row of the table says when), never an error and never a large number.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from lstune.errors import DataError, explain
 
-__all__ = ["METRICS", "Metric", "mase_scale", "measure"]
+__all__ = ["METRICS", "Metric", "losses_by_origin", "mase_scale", "measure", "step_errors"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -37,7 +38,27 @@ class Metric:
     needs: tuple[str, ...] = ()
 
 
+def losses_by_origin(truth: Any, forecast: Any) -> F64:
+    """Absolute errors of (N, H) or (N,) as one loss for each origin (N,), whose mean is the mean error.
+
+    An origin some of whose targets are NaN counts by those that are known.
+    """
+    a, b = (np.asarray(part, dtype=np.float64) for part in (truth, forecast))
+    if a.shape != b.shape or a.size == 0:
+        raise DataError(explain("Forecasts must have the shape of the truth", f"{b.shape} for {a.shape}"))
+    if a.ndim == 1:
+        a, b = a[:, None], b[:, None]
+    known = ~np.isnan(a)
+    return np.where(known, np.abs(a - b), 0.0).sum(axis=1) / max(float(known.sum(axis=1).mean()), 1e-300)
+
+
+def step_errors(truth: Any, forecast: Any) -> list[float]:
+    """The mean absolute error at each step of forecasts (N, H)."""
+    return [_mae(truth[:, step], forecast[:, step]) for step in range(truth.shape[1])]
+
+
 def _pair(truth: Any, forecast: Any) -> tuple[F64, F64]:
+    """Both where the truth is known, (K,)."""
     a = np.asarray(truth, dtype=np.float64)
     b = np.asarray(forecast, dtype=np.float64)
     if a.shape != b.shape or a.size == 0:
@@ -47,17 +68,22 @@ def _pair(truth: Any, forecast: Any) -> tuple[F64, F64]:
                 f"shapes {a.shape} and {b.shape}",
             )
         )
-    return a, b
+    known = ~np.isnan(a)
+    return a[known], b[known]
+
+
+def _mean(values: F64) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _mae(truth: Any, forecast: Any) -> float:
     a, b = _pair(truth, forecast)
-    return float(np.abs(a - b).mean())
+    return _mean(np.abs(a - b))
 
 
 def _rmse(truth: Any, forecast: Any) -> float:
     a, b = _pair(truth, forecast)
-    return float(np.sqrt(np.square(a - b).mean()))
+    return float(np.sqrt(_mean(np.square(a - b))))
 
 
 def mase_scale(training: Any, season: int = 1) -> float:
@@ -80,32 +106,32 @@ def _mase(truth: Any, forecast: Any, *, scale: float) -> float:
 def _smape(truth: Any, forecast: Any) -> float:
     a, b = _pair(truth, forecast)
     size = np.abs(a) + np.abs(b)
-    share = np.divide(2.0 * np.abs(a - b), size, out=np.zeros_like(size), where=size > 0)
-    return float(100.0 * share.mean())
+    share = np.divide(2.0 * np.abs(a - b), size, out=np.zeros_like(size), where=size != 0)
+    return 100.0 * _mean(share)
 
 
 def _mape(truth: Any, forecast: Any) -> float:
     a, b = _pair(truth, forecast)
     if np.any(a == 0):
         return float("nan")
-    return float(100.0 * np.abs((a - b) / a).mean())
+    return 100.0 * _mean(np.abs((a - b) / a))
 
 
 def _pinball(truth: Any, forecast: Any, *, quantile: float) -> float:
     a, b = _pair(truth, forecast)
     gap = a - b
-    return float(np.maximum(quantile * gap, (quantile - 1.0) * gap).mean())
+    return _mean(np.maximum(quantile * gap, (quantile - 1.0) * gap))
 
 
 def _coverage(truth: Any, forecast: Any, *, upper: Any) -> float:
     a, low = _pair(truth, forecast)
     _, high = _pair(truth, upper)
-    return float(((a >= low) & (a <= high)).mean())
+    return _mean(((a >= low) & (a <= high)).astype(np.float64))
 
 
 def _directional(truth: Any, forecast: Any, *, previous: Any) -> float:
     a, b = _pair(truth, forecast)
-    last = np.broadcast_to(np.asarray(previous, dtype=np.float64), a.shape)
+    _, last = _pair(truth, np.broadcast_to(np.asarray(previous, dtype=np.float64), np.shape(truth)))
     moved = a != last
     if not moved.any():
         return float("nan")

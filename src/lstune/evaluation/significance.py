@@ -75,7 +75,8 @@ def encompassing(actual: Any, first: Any, second: Any, *, horizon: int = 1) -> E
     Leybourne & Newbold (1998) in its regression form. Errors of `horizon` rows overlap, so the variance is
     that of `diebold_mariano`, and so is the correction for small samples. Forecasts may differ in little and
     still be told apart: two errors that have most in common hide that from a comparison of their sizes.
-    Weight and t are 0 where the forecasts are equal or the origins no more than twice the horizon.
+    Weight and t are 0 where the forecasts are equal or the origins no more than twice the horizon. Targets of
+    NaN do not count; every origin has one that is known.
     """
     truth, base, other = (np.asarray(part, dtype=np.float64) for part in (actual, first, second))
     if not truth.shape == base.shape == other.shape or truth.ndim != 2 or len(truth) < 2:
@@ -85,13 +86,13 @@ def encompassing(actual: Any, first: Any, second: Any, *, horizon: int = 1) -> E
                 f"shapes {truth.shape}, {base.shape} and {other.shape}",
             )
         )
-    step, error = other - base, truth - base
-    n, size = len(step), float(np.square(step).mean())
+    step, error = np.where(np.isnan(truth), np.nan, other - base), truth - base
+    n, size = len(step), float(np.nanmean(np.square(step)))
     correction = _small_sample(n, horizon)
     if size == 0 or correction <= 0:
         return Encompassing(0.0, 0.0)
-    weight = float((step * error).mean()) / size
-    moments = (step * (error - weight * step)).mean(axis=1)
+    weight = float(np.nanmean(step * error)) / size
+    moments = np.nanmean(step * (error - weight * step), axis=1)
     variance = _long_run_variance(moments, horizon)
     if variance <= 0:  # the second explains all: only rounding is left
         return Encompassing(weight, math.copysign(math.inf, weight))
@@ -134,11 +135,12 @@ def skill_interval(
     """Interval of the skill 1 - sum(model) / sum(baseline) over losses (N,) at successive origins.
 
     Circular block bootstrap (Politis & Romano 1992), percentile interval; blocks of max(horizon, N^(1/3))
-    origins keep neighbouring errors together. NaN bounds where the baseline is without error.
+    origins keep neighbouring errors together. NaN bounds where the baseline is without error, and with no
+    more origins than twice the horizon: two blocks say nothing of how much they differ.
     """
     a, b = _losses(model, baseline)
     n = len(a)
-    if b.sum() <= 0:
+    if b.sum() <= 0 or n <= 2 * horizon:
         return math.nan, math.nan
     block = min(n, max(horizon, round(n ** (1 / 3)), 1))
     count = -(-n // block)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lstune.errors import DataError, explain
 from lstune.evaluation.baselines import BASELINES
+from lstune.evaluation.metrics import losses_by_origin
 from lstune.evaluation.significance import diebold_mariano, skill_interval
 
 __all__ = ["SIGNIFICANT", "Verdict", "judge"]
@@ -46,15 +47,17 @@ def judge(
     """
     if not baselines:
         raise DataError(explain("A verdict needs at least one baseline", fix="Pass the naive forecast"))
-    own = _loss(truth, forecast)
-    others = {name: _loss(truth, value) for name, value in baselines.items()}
+    own = losses_by_origin(truth, forecast)
+    others = {name: losses_by_origin(truth, value) for name, value in baselines.items()}
     best = min(others, key=lambda name: float(others[name].mean()))
     base = others[best]
     skill = _skill(float(own.mean()), float(base.mean()))
+    unknown = math.nan, math.nan
+    if not np.isfinite(own).all():
+        text = f"no skill over {_label(best)}: use the {_label(best)} forecast (the LSTM's is not finite)"
+        return Verdict(best, -math.inf, unknown, 1.0, False, text)
     if len(own) < 2:
-        return Verdict(
-            best, skill, (math.nan, math.nan), 1.0, False, _no_skill(best, skill, (math.nan, math.nan), 1.0)
-        )
+        return Verdict(best, skill, unknown, 1.0, False, _no_skill(best, skill, unknown, 1.0))
     test = diebold_mariano(own, base, horizon=horizon)
     interval = skill_interval(own, base, rng=rng, horizon=horizon)
     if skill > 0 and test.p_value < SIGNIFICANT:
@@ -62,14 +65,6 @@ def judge(
         text = f"beats {_label(best)} by {size} ({_evidence(interval, test.p_value)})"
         return Verdict(best, skill, interval, test.p_value, True, text)
     return Verdict(best, skill, interval, test.p_value, False, _no_skill(best, skill, interval, test.p_value))
-
-
-def _loss(truth: Any, forecast: Any) -> Any:
-    a, b = np.asarray(truth, dtype=np.float64), np.asarray(forecast, dtype=np.float64)
-    if a.shape != b.shape or a.size == 0:
-        raise DataError(explain("Forecasts must have the shape of the truth", f"{b.shape} for {a.shape}"))
-    gap = np.abs(a - b)
-    return gap.mean(axis=1) if gap.ndim == 2 else gap
 
 
 def _skill(own: float, base: float) -> float:
@@ -90,7 +85,7 @@ def _evidence(interval: tuple[float, float], p_value: float) -> str:
     low, high = (100 * bound for bound in interval)
     shown_p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{2 if p_value >= 0.0995 else 3}f}"
     if not (math.isfinite(low) and math.isfinite(high)):
-        return shown_p
+        return "too few rows to test" if p_value == 1.0 else shown_p
     # Two bounds that print alike would say nothing.
     places = 0 if high - low >= 4 else 1
     return f"95 % interval {_number(low, places)} to {_number(high, places)}, {shown_p}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstune.evaluation import BASELINES, Intervals, baseline_forecasts, local_scale, mase_scale, measure
+from lstune.evaluation import (
+    BASELINES,
+    Intervals,
+    baseline_forecasts,
+    local_scale,
+    losses_by_origin,
+    mase_scale,
+    measure,
+    step_errors,
+)
 from lstune.report import words
+from lstune.report.asked import asked, command
 from lstune.report.data import (
     Band,
     ErrorRow,
@@ -23,13 +31,21 @@ from lstune.report.data import (
     Residuals,
     TrialRow,
 )
-from lstune.report.numbers import autocorrelation, expected_optimism, histogram, rounded, thin
+from lstune.report.numbers import (
+    autocorrelation,
+    expected_optimism,
+    histogram,
+    or_none,
+    plain,
+    rounded,
+    thin,
+    versus,
+)
 from lstune.report.read import Folder, read_folder, training_history
 from lstune.search import Float, Int, Space, TrialRecord
 from lstune.search.importance import importances
-from lstune.search.params import param_to_dict
 from lstune.search.schedulers import rung_epochs
-from lstune.series import READ_OPTIONS, format_reading
+from lstune.series import truth_after
 
 __all__ = ["collect"]
 
@@ -82,10 +98,10 @@ def collect(folder: str | Path) -> ReportData:
         mixture=dict(result.get("forecaster", {})),
         counts=dict(result["trials"]),
         seconds=dict(result["seconds"]),
-        settings=_asked(run.settings),
+        settings=asked(run.settings),
         fingerprint=about.get("fingerprint", ""),
         versions=dict(run.settings.get("versions") or {"lstune": run.settings.get("lstune", "")}),
-        command=_command(run.settings),
+        command=command(run.settings),
     )
 
 
@@ -111,10 +127,9 @@ class _Parts:
     def _fill(self, part: str) -> None:
         assert self.series is not None
         origins = self.run.arrays[f"{part}_origins"]
-        rows = origins[:, None] + np.arange(1, self.horizon + 1)
         self.origins[part] = origins
         self.model[part] = self.run.arrays[f"{part}_forecasts"]
-        self.actual[part] = self.series.values[rows]
+        self.actual[part] = truth_after(self.series, origins, self.horizon)
         self.others[part] = baseline_forecasts(
             self.series.values, origins, horizon=self.horizon, season=self.series.season
         )
@@ -142,7 +157,7 @@ class _Parts:
                     e.get("mase"),
                     float("nan"),
                     None,
-                    _versus(own, e["mae"]),
+                    versus(own, e["mae"]),
                     name == OWN,
                 )
                 for name, e in found.items()
@@ -158,10 +173,10 @@ class _Parts:
                     words.label(name),
                     mae,
                     measure("rmse", actual, forecast),
-                    _known(measure("mase", actual, forecast, scale=scale)),
+                    or_none(measure("mase", actual, forecast, scale=scale)),
                     measure("smape", actual, forecast),
-                    _known(measure("directional_accuracy", actual, forecast, previous=before)),
-                    None if name == OWN else _versus(own, mae),
+                    or_none(measure("directional_accuracy", actual, forecast, previous=before)),
+                    None if name == OWN else versus(own, mae),
                     name == OWN,
                 )
             )
@@ -223,14 +238,15 @@ class _Parts:
             return {}
         found = {OWN: self.model["test"], **self.others["test"]}
         actual = self.actual["test"]
-        return {words.label(name): rounded(np.abs(f - actual).mean(0)) for name, f in found.items()}
+        return {words.label(name): rounded(np.array(step_errors(actual, f))) for name, f in found.items()}
 
     def residuals(self) -> Residuals | None:
         """One-step residuals of the test tail."""
         if "test" not in self.model:
             return None
         values = self.actual["test"][:, 0] - self.model["test"][:, 0]
-        rows = self.origins["test"] + 1
+        known = ~np.isnan(values)
+        values, rows = values[known], self.origins["test"][known] + 1
         season = self.series.season if self.series is not None else 1
         shown = thin(values, _TAIL)
         edges, counts = histogram(values)
@@ -247,14 +263,6 @@ class _Parts:
             bound=float(bound),
             share_outside=float(np.mean(np.abs(acf) > bound)) if acf else 0.0,
         )
-
-
-def _versus(own: float, other: float) -> float | None:
-    return own / other if other > 0 else None
-
-
-def _known(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _short(stamps: Sequence[Any]) -> list[Any]:
@@ -334,7 +342,7 @@ def _optimism(run: Folder, parts: _Parts) -> float | None:
         return float(run.result["optimism"])
     if "validation" not in parts.model:
         return None
-    losses = np.abs(parts.model["validation"] - parts.actual["validation"]).mean(1)
+    losses = losses_by_origin(parts.actual["validation"], parts.model["validation"])
     return expected_optimism(losses, [t.value for t in run.trials if t.has_value])
 
 
@@ -402,8 +410,8 @@ def _edges(space: Space | None, best: Mapping[str, Any]) -> list[str]:
         span = _wider(param, best[name])
         if span is not None:
             out.append(
-                f"{name} = {_plain(best[name])} lies at the edge of what was searched "
-                f"({_plain(param.low)} to {_plain(param.high)}); to look further: --set {name}={span}"
+                f"{name} = {plain(best[name])} lies at the edge of what was searched "
+                f"({plain(param.low)} to {plain(param.high)}); to look further: --set {name}={span}"
             )
     return out
 
@@ -415,7 +423,7 @@ def _wider(param: Int | Float, value: Any) -> str | None:
     else:
         place = (value - low) / (high - low)
     if place >= 1 - _EDGE:
-        return f"{_plain(low)}..{_plain(high * 2 if param.log else high + (high - low))}"
+        return f"{plain(low)}..{plain(high * 2 if param.log else high + (high - low))}"
     if place > _EDGE:
         return None
     below: float = low / 4 if param.log else low - (high - low)
@@ -423,73 +431,4 @@ def _wider(param: Int | Float, value: Any) -> str | None:
         below = max(1, round(below))
     elif not param.log and low >= 0:
         below = max(0.0, below)
-    return None if below >= low else f"{_plain(below)}..{_plain(high)}"
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _asked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Options and columns as they were asked for, without a database's password."""
-    found = {**settings.get("options", {}), **_given(settings.get("reading", {}))}
-    if isinstance(found.get("storage"), str):
-        found["storage"] = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", found["storage"])
-    return found
-
-
-def _given(reading: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in reading.items() if value not in (None, "", [], ())}
-
-
-_OPTIONS = {
-    "horizon": 1,
-    "method": None,
-    "scheduler": None,
-    "trials": None,
-    "budget": None,
-    "test_fraction": 0.15,
-    "validation_fraction": 0.15,
-    "seed": None,
-    "workers": None,
-    "folds": None,
-    "baselines": "auto",
-}
-
-
-def _command(settings: Mapping[str, Any]) -> str | None:
-    """The command that would run the same again; None where the data or the space came from Python."""
-    source = settings.get("series", {}).get("source")
-    changed = settings.get("changed")
-    if source is None or changed is None:
-        return None
-    parts = ["lstune", "tune", shlex.quote(str(source))]
-    reading = _given(settings.get("reading", {}))
-    for name, value in reading.items():
-        if name not in READ_OPTIONS:
-            text = value if isinstance(value, str) else ",".join(map(str, value))
-            parts.append(f"--{name} {shlex.quote(text)}")
-    parts += [f"--read {shlex.quote(text)}" for text in format_reading(reading)]
-    options = settings.get("options", {})
-    for name, default in _OPTIONS.items():
-        value = options.get(name, default)
-        if value is None or value == default:
-            continue
-        text = f"{value:g}s" if name == "budget" else str(value)
-        parts.append(f"--{name.replace('_', '-')} {shlex.quote(text)}")
-    if options.get("ensemble") is False:
-        parts.append("--no-ensemble")
-    for name in changed:
-        parts.append(f"--set {shlex.quote(f'{name}={_override(settings, name)}')}")
-    return " ".join(parts)
-
-
-def _override(settings: Mapping[str, Any], name: str) -> str:
-    param = settings["space"][name]
-    table = param if isinstance(param, Mapping) else param_to_dict(param)
-    kind = table.get("type")
-    if kind == "fixed":
-        return _plain(table["value"])
-    if kind == "choice":
-        return ",".join(_plain(option) for option in table["options"])
-    return f"{_plain(table['low'])}..{_plain(table['high'])}" + (":log" if table.get("log") else "")
+    return None if below >= low else f"{plain(below)}..{plain(high)}"

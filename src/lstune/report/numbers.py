@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["autocorrelation", "best_so_far", "expected_optimism", "histogram", "rounded", "thin"]
+__all__ = [
+    "autocorrelation",
+    "best_so_far",
+    "expected_optimism",
+    "histogram",
+    "or_none",
+    "plain",
+    "rounded",
+    "thin",
+    "versus",
+]
 
 F64 = npt.NDArray[np.float64]
 
@@ -19,6 +29,21 @@ F64 = npt.NDArray[np.float64]
 def rounded(values: Any, digits: int = 6) -> list[float]:
     """Plain numbers in `digits` significant digits: what a screen can show, at a third of the size."""
     return [float(f"{value:.{digits}g}") for value in np.asarray(values, dtype=np.float64).ravel()]
+
+
+def plain(value: Any) -> str:
+    """A value of a setting as a command takes it."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def versus(own: float, other: float) -> float | None:
+    """An error by another; None where the other is 0."""
+    return own / other if other > 0 else None
+
+
+def or_none(value: float) -> float | None:
+    """A number, None where it is not finite."""
+    return value if np.isfinite(value) else None
 
 
 def thin(values: Any, most: int) -> npt.NDArray[np.int64]:

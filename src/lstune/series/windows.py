@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lstune.errors import DataError, UserError, explain
 from lstune.series.calendar import calendar_features, calendar_names
-from lstune.series.data import Series, take_rows
+from lstune.series.data import Series, take_rows, truth_after
 from lstune.series.scalers import SCALERS, Scaler, fit_scaler, identity_scaler
 from lstune.series.transforms import (
     check_transform,
@@ -113,7 +113,7 @@ class WindowSet:
     target_step: 1 when each step has its own target, else 0.
     origins: (N,) rows of the series after which the forecast begins.
     base: (N, H) what the forecasts are relative to.
-    actual: (N, H) targets in original units, NaN where unknown.
+    actual: (N, H) targets in original units, NaN where unknown or filled.
     """
 
     inputs: F32
@@ -317,7 +317,7 @@ class Pipeline:
             target_step=1 if every else 0,
             origins=origins,
             base=base,
-            actual=_actual(series.values, origins, config.horizon),
+            actual=truth_after(series, origins, config.horizon),
         )
 
 

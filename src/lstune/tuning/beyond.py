@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from lstune.evaluation import Intervals, choose_intervals, local_scale
 from lstune.forecaster import Forecaster
-from lstune.series import Series, feed_back, scored_origins
+from lstune.series import Series, feed_back, scored_origins, truth_after
 
 __all__ = ["intervals_beyond"]
 
@@ -46,5 +44,5 @@ def intervals_beyond(
     if int(origins[0]) + 1 < needed or price(len(origins) * blocks) > _SHARE * left:
         return None
     found = feed_back(series, origins, steps, horizon, needed, forecaster.forecast_after)
-    actual = series.values[origins[:, None] + np.arange(1, steps + 1)]
+    actual = truth_after(series, origins, steps)
     return choose_intervals(actual - found, local_scale(series.values, origins))

@@ -23,11 +23,13 @@ def select_ensemble(
     Greedy selection with replacement (Caruana et al. 2004): each round adds the forecast that makes the
     mean of all so far best; the best of all rounds wins, the earlier one if two are equal. `most` bounds the
     number of different forecasts, `start` names one that is always in the first round. Forecasts and truth
-    share one shape.
+    share one shape; a truth of NaN does not count.
     """
     names = list(candidates)
     actual = np.asarray(truth, dtype=np.float64)
-    stack = {name: np.asarray(candidates[name], dtype=np.float64) for name in names}
+    known = ~np.isnan(actual)
+    actual = actual[known]
+    stack = {name: np.asarray(candidates[name], dtype=np.float64)[known] for name in names}
     total = np.zeros_like(actual)
     counts = dict.fromkeys(names, 0)
     best: tuple[float, dict[str, int]] = (float("inf"), {})

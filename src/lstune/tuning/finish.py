@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstune.engine import StopFlag
-from lstune.evaluation import Intervals, encompassing
+from lstune.evaluation import Intervals, encompassing, measure, step_errors
 from lstune.forecaster import Forecaster, Member
 from lstune.search import Job, TrialRecord, TrialState
 from lstune.series import Series, take_rows
@@ -162,7 +162,7 @@ def load_candidates(objective: Objective, chosen: Sequence[TrialRecord], workers
         if trial is not chosen[0] and objective.late(objective.pass_seconds(trial, rows)):
             return None
         forecasts = objective.forecast(trial.number, fitted)
-        mae = float(np.abs(forecasts - objective.validation_truth()).mean())
+        mae = measure("mae", objective.validation_truth(), forecasts)
         return Candidate(trial.number, trial.params, state.best_epoch, fitted, forecasts, mae)
 
     found = [
@@ -199,10 +199,10 @@ def try_seeds(
     for index, candidate in enumerate(candidates):
         more = [made for (i, _), made in found.items() if i == index and made is not None]
         forecasts = [candidate.forecasts, *(forecast for forecast, _ in more)]
-        maes = tuple(float(np.abs(forecast - actual).mean()) for forecast in forecasts)
+        maes = tuple(measure("mae", actual, forecast) for forecast in forecasts)
         epochs = round(float(np.median([candidate.epochs, *(epochs for _, epochs in more)])))
         mean = np.mean(forecasts, axis=0)
-        mae = float(np.abs(mean - actual).mean())
+        mae = measure("mae", actual, mean)
         renewed.append(replace(candidate, epochs=epochs, forecasts=mean, mae=mae, seed_maes=maes))
     return sorted(renewed, key=lambda c: (c.mae, c.number))
 
@@ -234,10 +234,9 @@ def try_folds(
         parts = [part for part in earlier if part is not None]
         if len(parts) < len(objectives):
             continue
-        errors = [np.abs(part - truth) for part, truth in zip(parts, actual, strict=True)]
-        last = candidate.mae * candidate.forecasts.size
-        size = candidate.forecasts.size + sum(error.size for error in errors)
-        mae = (last + sum(float(error.sum()) for error in errors)) / size
+        maes = [candidate.mae, *(measure("mae", truth, p) for p, truth in zip(parts, actual, strict=True))]
+        sizes = [candidate.forecasts.size, *(part.size for part in parts)]
+        mae = float(np.average(maes, weights=sizes))
         renewed.append(replace(candidate, forecasts=np.concatenate([*parts, candidate.forecasts]), mae=mae))
     return sorted(renewed, key=lambda c: (c.mae, c.number))
 
@@ -277,7 +276,7 @@ def choose_mixture(
     chosen = select_ensemble({**pool, **baselines}, actual, most=most)
     everything = {**pool, **baselines}
     mixed = sum((share * everything[name] for name, share in chosen.items()), np.zeros_like(actual))
-    errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
+    errors = {name: measure("mae", actual, forecast) for name, forecast in baselines.items()}
     base = min(errors, key=lambda name: errors[name])
     found = encompassing(actual, baselines[base], mixed, horizon=horizon)
     doubt = _DOUBT + 2.0 * math.log(max(tried, 1))
@@ -303,13 +302,13 @@ def by_strategy(candidates: Sequence[Candidate], actual: F64) -> dict[str, list[
     for candidate in candidates:  # best first
         strategy = str(candidate.setting.get("strategy", "direct"))
         if strategy not in found and candidate.forecasts.shape == actual.shape:
-            found[strategy] = np.abs(candidate.forecasts - actual).mean(axis=0).tolist()
+            found[strategy] = step_errors(actual, candidate.forecasts)
     return found
 
 
 def without_networks(baselines: Mapping[str, F64], actual: F64) -> Mixture:
     """The baseline that is best on the validation rows, for want of a trained setting; arrays are (V, H)."""
-    errors = {name: float(np.abs(forecast - actual).mean()) for name, forecast in baselines.items()}
+    errors = {name: measure("mae", actual, forecast) for name, forecast in baselines.items()}
     best = min(errors, key=lambda name: errors[name])
     return Mixture((), (), {best: 1.0}, baselines[best], actual, OUT_OF_TIME)
 

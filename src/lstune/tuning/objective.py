@@ -23,6 +23,7 @@ from lstune.engine import (
     train,
 )
 from lstune.errors import RunError
+from lstune.evaluation import measure
 from lstune.search import TrialRecord
 from lstune.series import (
     Fold,
@@ -33,6 +34,7 @@ from lstune.series import (
     fit_pipeline,
     recurse,
     scored_origins,
+    truth_after,
 )
 from lstune.tuning.executors import Outcome
 from lstune.tuning.settings import Recipe, recipe
@@ -258,10 +260,10 @@ class Objective:
 
         def score_fed_back(weights: Any) -> float:
             fitted = Fitted(pipeline, model, weights, horizon=self.horizon)
-            return float(np.nanmean(self.rough_errors(fitted, job.number)))
+            return float(self.rough_errors(fitted, job.number).mean())
 
         def score(raw: Any) -> float:
-            return _mae(validation.forecasts(raw, pipeline), validation.part.actual)
+            return measure("mae", validation.part.actual, validation.forecasts(raw, pipeline))
 
         def on_epoch(epoch: int, logs: dict[str, float]) -> bool:
             nonlocal pruned
@@ -290,13 +292,15 @@ class Objective:
         return self._outcome(job, result, pruned, time.monotonic() - began)
 
     def rough_errors(self, fitted: Fitted, number: int | None = None) -> F64:
-        """Absolute errors on the validation rows from some evenly spread origins.
+        """Absolute errors (K,) on the validation rows from some evenly spread origins.
 
         Where forecasts are fed back each origin costs a pass over a window for every step of the horizon: too
         much for all after each epoch. The scores shown at the end of a run are those of all origins.
         """
         truth = self.validation_truth()
-        return np.abs(self.forecast(number, fitted, few=True) - truth[_spread(len(truth))])
+        truth = truth[_spread(len(truth))]
+        known = ~np.isnan(truth)
+        return np.abs(self.forecast(number, fitted, few=True)[known] - truth[known])
 
     def forecast(self, number: int | None, fitted: Fitted, few: bool = False) -> F64:
         """Forecasts (V, H) of the fold's validation rows; what they cost is noted for trial `number`."""
@@ -373,9 +377,8 @@ class Objective:
         return scored_origins(self.series, self.fold.validation, self.horizon)
 
     def validation_truth(self) -> F64:
-        """The truth (V, H) on the fold's validation rows."""
-        origins = self.validation_origins()
-        return self.series.values[origins[:, None] + np.arange(1, self.horizon + 1)]
+        """The truth (V, H) on the fold's validation rows, NaN where a value was filled."""
+        return truth_after(self.series, self.validation_origins(), self.horizon)
 
     def fitted(self, number: int, setting: dict[str, Any], epoch: int = 0) -> Fitted | None:
         """The trial's network with its best weights after `epoch` epochs or more; None if it has none."""
@@ -420,7 +423,3 @@ def fit_member(
     if result.status is not Status.FINISHED:
         return None
     return Fitted(pipeline, model, result.weights, time.monotonic() - began, horizon)
-
-
-def _mae(forecast: F64, actual: F64) -> float:
-    return float(np.nanmean(np.abs(forecast - actual)))

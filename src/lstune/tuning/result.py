@@ -18,8 +18,10 @@ from lstune.evaluation import (
     baseline_forecasts,
     judge,
     local_scale,
+    losses_by_origin,
     mase_scale,
     measure,
+    step_errors,
 )
 from lstune.forecaster import Forecaster, forecast_at
 from lstune.report.numbers import expected_optimism
@@ -79,7 +81,7 @@ def score_test(
         label = BASELINES[next(iter(forecaster.baselines))].label
         text = f"no skill over {label}: use the {label} forecast ({reason})"
         better, skill = BASELINES[verdict.baseline], verdict.skill
-        if better.extra is not None and skill < 0 and verdict.p_value < SIGNIFICANT:
+        if skill < 0 and verdict.p_value < SIGNIFICANT:
             gain = f"{-100 * skill / (1 - skill):.1f} % better"
             text = f"{text[:-1]}; on the test tail {better.label} was {gain})"
         verdict = replace(verdict, has_skill=False, text=text)
@@ -227,7 +229,7 @@ def _best_trial(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
 
 def _optimism(trials: Sequence[TrialRecord], mixture: Mixture) -> float | None:
     """How much of the best trial's validation error is expected to be luck; None for too few trials."""
-    losses = np.abs(mixture.forecasts - mixture.actual).mean(axis=1)
+    losses = losses_by_origin(mixture.actual, mixture.forecasts)
     return expected_optimism(losses, [trial.value for trial in trials if trial.has_value])
 
 
@@ -236,7 +238,7 @@ def _steps(scored: Scored, mixture: Mixture) -> dict[str, Any] | None:
     if scored.actual.shape[1] == 1:
         return None
     found = {"forecast": scored.forecasts, **scored.baselines}
-    test = {name: np.abs(f - scored.actual).mean(axis=0).tolist() for name, f in found.items()}
+    test = {name: step_errors(scored.actual, f) for name, f in found.items()}
     return {"test": test, "validation": mixture.strategies}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstune._version import __version__
 from lstune.engine import StopFlag
-from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale
+from lstune.evaluation import baseline_forecasts, choose_intervals, local_scale, measure
 from lstune.files import write_whole
 from lstune.forecaster import MIXABLE, Forecaster, save_forecaster
 from lstune.search import Space, TrialRecord, method_parts
@@ -27,6 +27,7 @@ from lstune.series import (
     save_series,
     scored_origins,
     split_series,
+    truth_after,
 )
 from lstune.tuning.beyond import intervals_beyond
 from lstune.tuning.board import StudyBoard, Watch, check_any_success
@@ -358,14 +359,14 @@ class Work:
         """The naive forecast's mean absolute error on the validation rows that the search is scored on."""
         last = self.split.folds[-1].validation
         baselines, actual = self._validation_rows(scored_origins(self.series, last, self.options.horizon))
-        return float(np.abs(baselines["naive"] - actual).mean())
+        return measure("mae", actual, baselines["naive"])
 
     def _validation_rows(self, origins: Any) -> tuple[dict[str, Any], Any]:
         """The baselines that may be mixed in, and the truth, (V, H) each, after the origins (V,)."""
         horizon, series = self.options.horizon, self.series
         found = baseline_forecasts(series.values, origins, horizon=horizon, season=series.season)
         mixable = {name: forecast for name, forecast in found.items() if name in MIXABLE}
-        return mixable, series.values[origins[:, None] + np.arange(1, horizon + 1)]
+        return mixable, truth_after(series, origins, horizon)
 
     def _all_origins(self) -> Any:
         """The origins of every fold's validation rows, in the order of time."""

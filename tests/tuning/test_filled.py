@@ -1,0 +1,36 @@
+"""A run on a series with gaps scores no filled value, on the validation rows or on the test tail."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lstune
+from lstune.report import collect
+
+from .conftest import TINY
+
+
+def test_no_filled_value_is_scored_at_a_horizon_above_one(tmp_path):
+    rng = np.random.default_rng(0)
+    values = 10 + np.sin(np.arange(400) * 2 * np.pi / 12) + 0.2 * rng.normal(size=400)
+    gone = rng.choice(np.arange(20, 399), 50, replace=False)
+    values[gone] = np.nan
+    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=400), "y": values})
+    run = lstune.tune(
+        frame, target="y", trials=3, space=TINY, horizon=4, seed=1, out=tmp_path / "run", baselines="simple"
+    )
+    with np.load(run.path / "predictions.npz") as stored:
+        parts = {
+            part: (stored[f"{part}_origins"], stored[f"{part}_forecasts"]) for part in ("validation", "test")
+        }
+    for part, (origins, forecasts) in parts.items():
+        truth = values[origins[:, None] + np.arange(1, 5)]  # as it was given, with holes
+        assert np.isnan(truth).any()
+        assert run.result[part]["mae"] == pytest.approx(np.nanmean(np.abs(truth - forecasts)))
+        assert run.result[part]["rmse"] == pytest.approx(np.sqrt(np.nanmean(np.square(truth - forecasts))))
+    assert run.result["verdict"]["skill"] == pytest.approx(
+        1 - run.result["test"]["mae"] / run.result["baselines"][run.result["verdict"]["baseline"]]["mae"]
+    )
+    data = collect(run.path)
+    assert np.isfinite([value for errors in data.steps.values() for value in errors]).all()
+    assert np.isfinite(data.residuals.values).all()
