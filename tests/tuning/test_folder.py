@@ -1,6 +1,8 @@
 import json
 import multiprocessing
+import sys
 from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +67,47 @@ def test_a_second_process_is_told_so(tmp_path):
     assert "Another process" in ask()
     folder.release()
     assert ask() == "got it"
+
+
+def test_a_lock_that_its_owner_gives_back_meanwhile(tmp_path, monkeypatch):
+    """One process opens the file, the owner removes it, the first one locks what is no longer there."""
+    fcntl = pytest.importorskip("fcntl")
+    owner, second, third = RunFolder(tmp_path), RunFolder(tmp_path), RunFolder(tmp_path)
+    owner.acquire()
+    real = fcntl.flock
+
+    def late(file, how):
+        owner.release()
+        real(file, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        second.acquire()
+    with pytest.raises(RunError, match="Another process"):
+        third.acquire()
+    second.release()
+    third.acquire()
+    third.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_without_fcntl(tmp_path, monkeypatch):
+    """As on Windows, where `msvcrt` locks."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def locking(descriptor, how, count):
+        assert (how, count) == (2, 1)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    owner, other = RunFolder(tmp_path), RunFolder(tmp_path)
+    owner.acquire()
+    with pytest.raises(RunError, match="Another process"):
+        other.acquire()
+    owner.release()
+    other.acquire()
+    other.release()
 
 
 def test_default_folders_do_not_collide(tmp_path, monkeypatch):

@@ -13,10 +13,11 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lstune.errors import RunError, StorageError, explain
 from lstune.files import write_whole
@@ -93,31 +94,36 @@ class RunFolder:
 
     def acquire(self) -> None:
         """Take the folder's lock, which dies with the process. Raises RunError if another process has it."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: an open file cannot be opened twice for writing there
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115
-            return
-        lock = open(self.path / ".lock", "w")  # noqa: SIM115
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise RunError(
-                explain(
-                    "Another process is working in this run's folder",
-                    str(self.path),
-                    "Wait until it has ended",
+        path = self.path / ".lock"
+        while self._lock is None:
+            lock = open(path, "a")  # noqa: SIM115
+            if not _try_lock(lock):
+                lock.close()
+                raise RunError(
+                    explain(
+                        "Another process is working in this run's folder",
+                        str(self.path),
+                        "Wait until it has ended",
+                    )
                 )
-            ) from None
-        self._lock = lock
+            if _is_there(lock, path):
+                self._lock = lock
+            else:  # its owner removed it between the two calls: who comes next would lock another file
+                lock.close()
 
     def release(self) -> None:
         """Give the lock back."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-            (self.path / ".lock").unlink(missing_ok=True)
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        path = self.path / ".lock"
+        # Removed while it is held, see `acquire`; Windows removes no open file, and so none that is held.
+        with suppress(OSError):
+            path.unlink()
+        lock.close()
+        if os.name == "nt":
+            with suppress(OSError):
+                path.unlink()
 
     def has_trials(self) -> bool:
         """Whether any trial was ever told here."""
@@ -151,6 +157,31 @@ class RunFolder:
                 self._lines[trial.number] = known
             lines.append(known[1])
         write_whole(self.path / _FILES["trials"], "".join(lines))
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Lock an open file unless another process has it; whether it is locked now."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        lock = partial(msvcrt.locking, file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        lock = partial(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        lock()
+    except OSError:
+        return False
+    return True
+
+
+def _is_there(file: IO[str], path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 _FIX = "Give the folder that `lstune tune` made"
