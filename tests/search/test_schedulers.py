@@ -5,6 +5,7 @@ import pytest
 from lstune.errors import ConfigError
 from lstune.search import Float, Space, Study, TrialState
 from lstune.search.records import TrialRecord
+from lstune.search.samplers import make_sampler
 from lstune.search.schedulers import NewTrial, Promotion, make_scheduler, rung_epochs
 from lstune.search.schedulers.asha import AshaScheduler
 from lstune.search.schedulers.hyperband import HyperbandScheduler, bracket_table
@@ -198,3 +199,11 @@ def test_impossible_schedules_are_refused(settings, word):
 def test_unknown_bracket_sizes_are_refused():
     with pytest.raises(ConfigError, match="paper"):
         HyperbandScheduler(9, sizes="other")
+
+
+@pytest.mark.parametrize("make", [make_scheduler, make_sampler])
+@pytest.mark.parametrize("name", ["magic", ["gp"], None])
+def test_names_that_are_none(make, name):
+    options = {"max_epochs": 5} if make is make_scheduler else {}
+    with pytest.raises(ConfigError, match="must be one of"):
+        make(name, **options)

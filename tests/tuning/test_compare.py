@@ -294,6 +294,10 @@ def test_failures_are_told_and_do_not_end_the_comparison(tmp_path):
         ("tpe,tpe", "must differ"),
         ("tpe,random,tpe+asha", "tpe and tpe\\+asha"),
         ("hyperband,random+hyperband", "must differ"),
+        ([], "Methods are"),
+        (["tpe", ["gp"]], r"Methods are .*\['gp'\]"),
+        ([None], "Methods are .*None"),
+        (5, "Methods are .*5"),
     ],
 )
 def test_methods_that_are_none(text, words):

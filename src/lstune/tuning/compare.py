@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,18 +86,17 @@ class Comparison:
 
 def parse_methods(methods: str | Sequence[str]) -> list[Contender]:
     """Contenders from "random,tpe+median" or a list of such names. Raises UserError."""
-    names = methods.split(",") if isinstance(methods, str) else list(methods)
+    names = methods.split(",") if isinstance(methods, str) else methods
+    if not isinstance(names, Iterable) or not (names := list(names)):
+        raise _no_method(names)
     found: dict[tuple[str, str], Contender] = {}
-    for name in (name.strip() for name in names):
+    for name in names:
+        if not isinstance(name, str):
+            raise _no_method(name)
+        name = name.strip()
         method, plus, scheduler = name.partition("+")
         if method not in METHODS or (plus and scheduler not in SCHEDULERS):
-            raise UserError(
-                explain(
-                    f"Methods are {', '.join(METHODS)}, alone or with +{', +'.join(SCHEDULERS)} behind it",
-                    name,
-                    "Separate them by commas, as in random,tpe,gp+median",
-                )
-            )
+            raise _no_method(name)
         sampler, own = method_parts(method)
         parts = sampler, scheduler or own
         if parts in found:
@@ -106,6 +105,16 @@ def parse_methods(methods: str | Sequence[str]) -> list[Contender]:
             )
         found[parts] = Contender(name, method, scheduler or None)
     return list(found.values())
+
+
+def _no_method(received: Any) -> UserError:
+    return UserError(
+        explain(
+            f"Methods are {', '.join(METHODS)}, alone or with +{', +'.join(SCHEDULERS)} behind it",
+            repr(received) if received is None else received,
+            "Separate them by commas, as in random,tpe,gp+median",
+        )
+    )
 
 
 def compare(

@@ -7,6 +7,8 @@ from typing import Any
 
 from lstune.engine import available_cores
 from lstune.errors import UserError, explain
+from lstune.search.samplers import method_parts
+from lstune.search.schedulers import check_scheduler
 from lstune.search.urls import hide_password
 
 __all__ = ["DEFAULT_BUDGET", "TuneOptions"]
@@ -48,6 +50,9 @@ class TuneOptions:
     baselines: str = "auto"
 
     def __post_init__(self) -> None:
+        method_parts(self.method)
+        if self.scheduler is not None:
+            check_scheduler(self.scheduler)
         for name, least in (("horizon", 1), ("trials", 1), ("workers", 1), ("folds", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is None and name in ("trials", "workers"):

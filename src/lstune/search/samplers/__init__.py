@@ -86,13 +86,13 @@ METHODS: dict[str, tuple[str, str]] = {
 
 def make_sampler(name: str, **options: Any) -> Sampler:
     """The sampler called `name`. Raises ConfigError for an unknown name."""
-    if name not in SAMPLERS:
+    if not isinstance(name, str) or name not in SAMPLERS:
         raise ConfigError(explain(f"the sampler must be one of {', '.join(SAMPLERS)}", name))
     return SAMPLERS[name](**options)
 
 
 def method_parts(method: str) -> tuple[str, str]:
     """The sampler and the scheduler that a method stands for. Raises ConfigError for an unknown one."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ConfigError(explain(f"the method must be one of {', '.join(METHODS)}", method))
     return METHODS[method]

@@ -11,7 +11,15 @@ from typing import Any
 from lstune.errors import ConfigError, explain
 from lstune.search.schedulers._base import NewTrial, Promotion, Scheduler, rung_epochs
 
-__all__ = ["SCHEDULERS", "NewTrial", "Promotion", "Scheduler", "make_scheduler", "rung_epochs"]
+__all__ = [
+    "SCHEDULERS",
+    "NewTrial",
+    "Promotion",
+    "Scheduler",
+    "check_scheduler",
+    "make_scheduler",
+    "rung_epochs",
+]
 
 
 def _none(**s: Any) -> Scheduler:
@@ -46,12 +54,17 @@ SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
 }
 
 
+def check_scheduler(name: str) -> None:
+    """Raise ConfigError unless there is a scheduler called `name`."""
+    if not isinstance(name, str) or name not in SCHEDULERS:
+        raise ConfigError(explain(f"the scheduler must be one of {', '.join(SCHEDULERS)}", name))
+
+
 def make_scheduler(
     name: str, *, max_epochs: int, min_epochs: int = 1, factor: float = 3, iterations: int | None = 1
 ) -> Scheduler:
     """The scheduler called `name`. Raises ConfigError for an unknown name or epochs that make no rungs."""
-    if name not in SCHEDULERS:
-        raise ConfigError(explain(f"the scheduler must be one of {', '.join(SCHEDULERS)}", name))
+    check_scheduler(name)
     if not 1 <= min_epochs <= max_epochs:
         raise ConfigError(
             explain("epochs need 1 <= min_epochs <= max_epochs", f"min={min_epochs}, max={max_epochs}")
