@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lstune.errors import SpaceError
+from lstune.search import Study
 from lstune.search.params import param_from_dict
 from lstune.search.space import (
     Choice,
@@ -214,3 +215,42 @@ def test_short_forms_of_parameters():
     assert param_from_dict("p", {"low": 1, "high": 2, "type": "Float"}) == Float(1, 2)
     assert param_from_dict("p", "adam") == Fixed("adam")
     assert param_from_dict("p", {"options": [1, 2], "default": 2}) == Choice([1, 2], default=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (Int(np.int64(2), np.uint8(6), step=np.int32(2), default=np.int64(4)), Int(2, 6, step=2, default=4)),
+        (Int(1, 6, log=np.bool_(True)), Int(1, 6, log=True)),
+        (Float(np.int64(0), np.float32(0.5), default=np.float64(0.25)), Float(0, 0.5, default=0.25)),
+        (Choice((np.int64(1), np.float64(2.5), np.str_("a"))), Choice((1, 2.5, "a"))),
+        (Choice((False, True), default=np.bool_(True)), Choice((False, True), default=True)),
+        (Fixed(np.int64(3)), Fixed(3)),
+        (Fixed(np.bool_(True), when={"x": [np.int64(1)]}), Fixed(True, when={"x": [1]})),
+        (np.int64(3), Fixed(3)),
+        ([np.float32(0.5), np.int64(2)], Choice((0.5, 2))),
+        ({"low": np.int64(1), "high": np.int64(4)}, Int(1, 4)),
+        ({"low": np.int64(1), "high": np.float64(4)}, Float(1, 4)),
+    ],
+)
+def test_scalars_of_numpy_are_pythons(given, expected):
+    space = Space({"y": param_from_dict("y", given)} | ({"x": Int(1, 2)} if hasattr(given, "when") else {}))
+    assert space["y"] == expected
+    assert (
+        json.loads(json.dumps(space.to_dict()))["y"] == Space({"x": Int(1, 2), "y": expected}).to_dict()["y"]
+    )
+
+
+def test_settings_with_scalars_of_numpy():
+    space = Space({"n": Int(1, 9), "rate": Float(0, 1), "gate": Choice([True, 2, "a"]), "flat": Fixed(True)})
+    given = {"n": np.int64(3), "rate": np.float32(0.5), "gate": np.int64(2), "flat": np.bool_(True)}
+    for setting in (check_setting(space, given), snap_setting(space, given)):
+        assert json.dumps(setting) == '{"n": 3, "rate": 0.5, "gate": 2, "flat": true}'
+    assert check_setting(space, {**given, "gate": np.bool_(True)})["gate"] is True
+    assert Study(space, max_epochs=3, seed=np.int64(2), n_trials=np.int64(5)).seed == 2
+
+
+@pytest.mark.parametrize("make", [Int, Float])
+def test_a_bool_is_no_number_in_numpy_either(make):
+    with pytest.raises(SpaceError, match="low must be"):
+        make(np.bool_(False), 3)

@@ -1,9 +1,14 @@
 """What `tune` and `resume` are asked for: refused before anything is written, or kept as plain data."""
 
+import json
+
+import numpy as np
 import pytest
 
 import lstune
-from lstune.errors import ConfigError
+from lstune.errors import ConfigError, UserError
+from lstune.tuning.options import TuneOptions
+from lstune.tuning.resume import resume
 
 from .conftest import TINY, make_series
 
@@ -15,3 +20,32 @@ def test_names_that_are_none(tmp_path, name, value):
         lstune.tune(make_series(), trials=1, space=TINY, out=tmp_path / "run", **{name: value})
     assert str(value) in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_scalars_of_numpy_are_kept_as_plain_data(tmp_path):
+    counts = {"horizon": np.int64(2), "trials": np.int32(2), "workers": np.uint8(1), "seed": np.int64(3)}
+    shares = {"test_fraction": np.float32(0.25), "ensemble": np.bool_(True), "budget": np.int64(600)}
+    space = {**TINY, "epochs": np.int64(3), "units": [np.int64(4), np.int32(5)]}
+    run = lstune.tune(make_series(), **counts, **shares, space=space, out=tmp_path / "run")
+    kept = json.loads((run.path / "settings.json").read_text())
+    assert kept["options"] == {
+        **TuneOptions(horizon=2, trials=2, workers=1, seed=3, test_fraction=0.25, budget=600).to_dict(),
+        "study": "run",
+    }
+    assert kept["space"]["epochs"] == {"type": "fixed", "value": 3}
+    assert len(resume(run.path, trials=np.int64(3)).trials) == 3
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 2.0, np.float64(2.0), np.int64(0), "2"])
+@pytest.mark.parametrize("name", ["trials", "horizon", "workers", "folds"])
+def test_numbers_that_are_no_counts(name, value):
+    with pytest.raises(UserError, match=f"{name} must be a whole number of 1 or more"):
+        TuneOptions(**{name: value})
+
+
+def test_a_comparison_with_scalars_of_numpy(tmp_path):
+    counts = {"seeds": np.int64(2), "seed": np.int64(3), "trials": np.int64(2), "workers": np.int64(1)}
+    done = lstune.compare(make_series(), methods="random", space=TINY, out=tmp_path / "run", **counts)
+    assert [search["seed"] for search in done.result["searches"]] == [3, 4]
+    with pytest.raises(UserError, match="seeds must be"):
+        lstune.compare(make_series(), seeds=np.bool_(True), out=tmp_path / "other")

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Union
 
+import numpy as np
+
 from lstune.errors import SpaceError, explain
 
 __all__ = ["Choice", "Fixed", "Float", "Int", "Parameter", "Scalar", "param_from_dict", "param_to_dict"]
@@ -28,6 +30,17 @@ _STEP_TOLERANCE = 1e-8
 def _require(ok: bool, rule: str, received: Any, fix: str | None = None) -> None:
     if not ok:
         raise SpaceError(explain(rule, received, fix))
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own value, which JSON can hold; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def make_plain(instance: Any) -> None:
+    """The fields of a frozen dataclass made `plain`, for its `__post_init__`."""
+    for f in fields(instance):
+        object.__setattr__(instance, f.name, plain(getattr(instance, f.name)))
 
 
 def _is_int(value: Any) -> bool:
@@ -45,6 +58,7 @@ def is_scalar(value: Any) -> bool:
 
 def same(a: Any, b: Any) -> bool:
     """Equality that keeps True and 1 apart, but lets 1 equal 1.0."""
+    a, b = plain(a), plain(b)
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
@@ -55,7 +69,8 @@ def _freeze_when(when: When | None) -> dict[str, tuple[Any, ...]] | None:
     frozen = {}
     for name, allowed in when.items():
         _require(isinstance(name, str), "names in `when` must be text", name)
-        options = tuple(allowed) if isinstance(allowed, (list, tuple, set, frozenset, range)) else (allowed,)
+        listed = isinstance(allowed, (list, tuple, set, frozenset, range))
+        options = tuple(map(plain, allowed)) if listed else (plain(allowed),)
         _require(len(options) > 0, f"`when` must list at least one value for {name!r}", when)
         _require(all(is_scalar(v) for v in options), f"`when` lists plain values for {name!r}", when)
         frozen[name] = options
@@ -74,6 +89,7 @@ class Int:
     default: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("low", "high", "step"):
             _require(_is_int(getattr(self, name)), f"Int {name} must be a whole number", getattr(self, name))
         _require(self.low <= self.high, "Int needs low <= high", f"low={self.low}, high={self.high}")
@@ -100,6 +116,7 @@ class Int:
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is one of the values."""
+        value = plain(value)
         return _is_int(value) and self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def from_unit(self, u: float) -> int:
@@ -118,6 +135,7 @@ class Int:
 
     def snap(self, value: Any) -> int:
         """The nearest value within bounds."""
+        value = plain(value)
         _require(_is_number(value), "a value for Int must be a number", value)
         k = round((value - self.low) / self.step)
         return self.low + self.step * min(self.size - 1, max(0, k))
@@ -142,6 +160,7 @@ class Float:
     default: float | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("low", "high"):
             value = getattr(self, name)
             _require(_is_number(value), f"Float {name} must be a finite number", value)
@@ -178,6 +197,7 @@ class Float:
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is one of the values (within rounding)."""
+        value = plain(value)
         if not _is_number(value):
             return False
         if self.step is None:
@@ -207,6 +227,7 @@ class Float:
 
     def snap(self, value: Any) -> float:
         """The nearest value within bounds."""
+        value = plain(value)
         _require(_is_number(value), "a value for Float must be a finite number", value)
         size = self.size
         if size is not None:
@@ -233,12 +254,13 @@ class Choice:
     ordered: bool | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require(
             isinstance(self.options, (list, tuple, range)) and len(self.options) > 0,
             "Choice needs a list with at least one value",
             self.options,
         )
-        object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "options", tuple(map(plain, self.options)))
         for i, value in enumerate(self.options):
             _require(is_scalar(value), "a choice must be a bool, number, text or None", value)
             _require(
@@ -285,6 +307,7 @@ class Choice:
 
     def snap(self, value: Any) -> Scalar:
         """The value itself, as listed; the nearest one if all are numbers."""
+        value = plain(value)
         if not self.contains(value) and _is_number(value) and all(_is_number(v) for v in self.options):
             return min(self.options, key=lambda v: abs(v - value))
         return self.options[self.index(value)]
@@ -302,6 +325,7 @@ class Fixed:
     when: When | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require(is_scalar(self.value), "a Fixed value must be a bool, number, text or None", self.value)
         object.__setattr__(self, "when", _freeze_when(self.when))
 
@@ -403,6 +427,7 @@ def _guess_kind(given: Mapping[str, Any]) -> str:
     if "value" in given:
         return "fixed"
     if "low" in given and "high" in given:
-        whole = all(_is_int(given[key]) for key in ("low", "high", "step") if given.get(key) is not None)
+        numbers = [plain(given.get(key)) for key in ("low", "high", "step")]
+        whole = all(_is_int(number) for number in numbers if number is not None)
         return "int" if whole else "float"
     raise SpaceError(explain("a parameter needs low and high, or options, or value", dict(given)))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstune.errors import ConfigError, StudyError, explain
 from lstune.search.dedupe import fresh_neighbour
+from lstune.search.params import plain
 from lstune.search.records import Job, TrialRecord, TrialState
 from lstune.search.samplers import Context, Suggestion, make_sampler
 from lstune.search.schedulers import NewTrial, Promotion, make_scheduler
@@ -72,6 +73,7 @@ class Study:
         worker: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> None:
+        seed, n_trials = plain(seed), plain(n_trials)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ConfigError(explain("the seed must be a whole number of 0 or more", seed))
         if n_trials is not None and n_trials < 1:

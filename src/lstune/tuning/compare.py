@@ -19,6 +19,7 @@ from lstune._version import __version__
 from lstune.errors import RunError, UserError, explain
 from lstune.files import write_whole
 from lstune.search import METHODS, SCHEDULERS, Space, Study, TrialRecord, TrialState, method_parts
+from lstune.search.params import plain
 from lstune.series import Series
 from lstune.tuning.clock import format_seconds, parse_duration
 from lstune.tuning.comparison import describe_summary, summarise
@@ -165,6 +166,7 @@ def compare(
         workers=workers,
         trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
     )
+    seeds = plain(seeds)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise UserError(explain("seeds must be a whole number of 1 or more", seeds))
     shown = progress or Silent()
@@ -174,7 +176,7 @@ def compare(
         series = open_series(data, **columns)
         folder = RunFolder(out if out is not None else default_folder(f"compare-{series.name}"))
         contest = _Contest(series, base, space, folder, shown)
-        contest.run(contenders, range(seed, seed + seeds))
+        contest.run(contenders, range(base.seed, base.seed + seeds))
         return Comparison(folder.path, folder.read_json("compared"))
     finally:
         shown.close()

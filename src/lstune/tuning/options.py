@@ -7,6 +7,7 @@ from typing import Any
 
 from lstune.engine import available_cores
 from lstune.errors import UserError, explain
+from lstune.search.params import make_plain
 from lstune.search.samplers import method_parts
 from lstune.search.schedulers import check_scheduler
 from lstune.search.urls import hide_password
@@ -50,6 +51,7 @@ class TuneOptions:
     baselines: str = "auto"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         method_parts(self.method)
         if self.scheduler is not None:
             check_scheduler(self.scheduler)
