@@ -12,6 +12,7 @@ from lstune.search.dashboard import serve_dashboard
 from lstune.search.storage import open_storage
 from lstune.tuning.clock import format_seconds
 from lstune.tuning.folder import RunFolder
+from lstune.tuning.limits import current_options
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.sharing import storage_again
 
@@ -34,7 +35,7 @@ def dashboard(
     """
     folder = RunFolder(run)
     settings = folder.read_json("settings")
-    options = TuneOptions(**settings["options"])
+    options = current_options(settings)
     where = storage_again(options.storage, storage)
     if where is None and not folder.journal.exists():
         raise RunError(explain("The run has no study yet", f"no {folder.journal.name} in {folder.path}"))

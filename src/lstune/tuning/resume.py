@@ -11,7 +11,7 @@ from lstune.search import Space
 from lstune.series import load_series
 from lstune.tuning.clock import parse_duration
 from lstune.tuning.folder import RunFolder
-from lstune.tuning.options import TuneOptions
+from lstune.tuning.limits import current_options, is_finished
 from lstune.tuning.progress import Progress, Silent
 from lstune.tuning.run import Run, load
 from lstune.tuning.sharing import storage_again
@@ -34,7 +34,8 @@ def resume(
 
     Finished trials are kept, trials under way go on from their last saved state. `trials` is the new limit of
     trials in all, `budget` the time from now; without them the run's own limits hold: its budget less what
-    its trials have used. `storage` says where the study is now, or gives the password that the folder does
+    its trials have used. New limits are the run's own until its result is there, should it be cut off again.
+    `storage` says where the study is now, or gives the password that the folder does
     not keep (the environment's LSTUNE_STORAGE does too, and the driver's own files such as ~/.pgpass). With
     one worker the trials are those of the uninterrupted run.
     Raises RunError if the folder holds no run, or a finished one and no new limit is given.
@@ -42,8 +43,9 @@ def resume(
     began = time.monotonic() if started is None else started
     folder = RunFolder(path)
     settings = folder.read_json("settings")
-    known = TuneOptions(**settings["options"])
-    if trials is None and budget is None and _is_finished(folder):
+    known = current_options(settings)
+    new_limits = trials is not None or budget is not None
+    if not new_limits and is_finished(folder):
         raise RunError(
             explain(
                 "This run is finished", str(folder.path), "Give --trials or --budget to let it search longer"
@@ -51,7 +53,7 @@ def resume(
         )
     options = replace(
         known,
-        trials=known.trials if trials is None and budget is None else trials,
+        trials=trials if new_limits else known.trials,
         budget=known.budget if budget is None else parse_duration(budget),
         workers=known.workers if workers is None else workers,
         storage=storage_again(known.storage, storage),
@@ -68,11 +70,7 @@ def resume(
             settings["series"].get("source"),
         )
         work.worker = settings.get("worker", work.worker)
-        work.resume(folder, fresh_budget=budget is not None)
+        work.resume(folder, new_limits, fresh_budget=budget is not None)
         return load(folder.path)
     finally:
         shown.close()
-
-
-def _is_finished(folder: RunFolder) -> bool:
-    return folder.result.exists() and not folder.read_json("result").get("interrupted", False)

@@ -61,6 +61,7 @@ from lstune.tuning.finish import (
     without_networks,
 )
 from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, disk_errors
+from lstune.tuning.limits import drop_limits, take_limits
 from lstune.tuning.objective import Objective
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress
@@ -122,7 +123,7 @@ class Work:
         finally:
             folder.release()
 
-    def resume(self, folder: RunFolder, fresh_budget: bool) -> None:
+    def resume(self, folder: RunFolder, new_limits: bool, fresh_budget: bool) -> None:
         """Go on in the folder of a run that was cut off, or that shall search longer.
 
         Unless the budget is a fresh one, what the trials have used is taken off it.
@@ -130,28 +131,28 @@ class Work:
         folder.acquire()
         try:
             with disk_errors(folder):
-                self._go(folder, self._open(folder), fresh_budget)
+                search = self._open(folder)
+                used = take_limits(folder, self.options, search.study, new=new_limits, fresh=fresh_budget)
+                self._go(folder, search, used)
+                drop_limits(folder)
         finally:
             folder.release()
 
-    def _go(self, folder: RunFolder, search: Search, fresh_budget: bool = True) -> None:
+    def _go(self, folder: RunFolder, search: Search, used: float = 0.0) -> None:
         fitting = fitted_beside(self.statistical, self.series, self.split, self.options, self.budget)
         with fitting as statistical:
-            self._search_and_finish(folder, search, fresh_budget, statistical)
+            self._search_and_finish(folder, search, used, statistical)
 
     def _search_and_finish(
         self,
         folder: RunFolder,
         search: Search,
-        fresh_budget: bool,
+        used: float,
         statistical: Callable[[float], tuple[dict[str, Any], list[str]]],
     ) -> None:
         self._warm_up()
         objective, study = self._objective(search), search.study
-        if not fresh_budget:
-            own = [trial for trial in study.trials if trial.worker == study.worker]
-            used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in own)
-            self.budget = replace(self.budget, started=self.budget.started - used / self.options.threads)
+        self.budget = replace(self.budget, started=self.budget.started - used / self.options.threads)
         board = StudyBoard(study, folder, self.space.order, workers=search.workers)
         reserve = Reserve(
             self.split,
