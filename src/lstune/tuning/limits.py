@@ -51,6 +51,6 @@ def take_limits(folder: RunFolder, options: TuneOptions, study: Study, *, new: b
 def drop_limits(folder: RunFolder) -> None:
     """Forget the limits that the run was resumed with, if its result is there."""
     settings = folder.read_json("settings")
-    if _KEPT in settings and not folder.read_json("result")["interrupted"]:
+    if _KEPT in settings and not folder.read_json("result").get("interrupted", False):
         del settings[_KEPT]
         folder.write_json("settings", settings)
