@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstune.errors import DataError
+from lstune.errors import DataError, UserError
 from lstune.series import Series, future_timestamps, read_series
 from lstune.series.season import find_season, season_candidates
 
@@ -291,3 +291,35 @@ class TestRealSeries:
         series = read_series(SHARED / f"{name}.csv", target=target)
         assert series.freq == freq
         assert np.isfinite(series.values).all()
+
+
+def test_codes_for_missing_are_pointed_out_beside_others_and_in_features():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"y": rng.uniform(0, 300, 100), "t": rng.uniform(10, 13, 100)})
+    assert not told(read_series(table, target="y", features="t"), "missing")
+    table.loc[[10, 50], "y"] = -999
+    table.loc[20, "t"], table.loc[30, "t"] = -99, 9999
+    series = read_series(table, target="y", features="t")
+    assert told(series, "The value -999 occurs 2 times")
+    assert told(series, "The value -99 of 't' occurs 1 time")
+    assert told(series, "The value 9999 of 't' occurs 1 time")
+
+
+@pytest.mark.parametrize("freq", ["0D", "-1h"])
+def test_a_step_must_go_forward(freq):
+    with pytest.raises(UserError, match="freq must be a pandas frequency"):
+        read_series(frame(pd.date_range("2024-01-01", periods=60), np.arange(60.0)), freq=freq)
+
+
+@pytest.mark.parametrize("step", [28, 91])
+def test_equal_steps_of_weeks_are_no_months(step):
+    stamps = pd.date_range("2010-01-01", periods=80, freq=f"{step}D").delete(40)
+    series = read_series(frame(stamps, np.arange(79.0)))
+    assert (series.freq, len(series), series.regular) == (f"{step}D", 80, True)
+
+
+def test_weekdays_with_an_empty_value_are_not_called_absent():
+    values = np.arange(200.0)
+    values[50] = np.nan
+    series = read_series(frame(pd.bdate_range("2024-01-01", periods=200), values))
+    assert told(series, "1 weekday without a row or value, taken as holidays")

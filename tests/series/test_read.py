@@ -477,3 +477,14 @@ def test_what_is_written_in_a_dialect_is_read_from_it(
     series = read_series(write(tmp_path / "data.csv", "\n".join(lines), encoding))
     assert np.array_equal(series.values, expected)
     assert list(series.timestamps) == list(stamps)
+
+
+def test_lines_longer_than_the_header_are_refused_where_columns_would_move(tmp_path):
+    path, cells = tmp_path / "commas.csv", [f"2024-01-{day:02d},{day}" for day in range(1, 32)]
+    path.write_text("\n".join(["day,pieces", *(cell + ",5" for cell in cells)]))
+    with pytest.raises(DataError, match=r"2 names in line 1, but lines of 3 cells: 2024-01-01, 1, 5"):
+        read_series(path)
+    path.write_text("\n".join(["day,pieces", *(cell + "," for cell in cells)]))
+    assert list(read_series(path, target="pieces").values[:3]) == [1, 2, 3]
+    path.write_text("\n".join(["pieces,price", *(cell + ",5" for cell in cells)]))  # with row names
+    assert read_series(path, target="pieces").timestamps[0] == pd.Timestamp("2024-01-01")

@@ -83,7 +83,7 @@ def test_every_option_reaches_read_series(tmp_path):
     path = tmp_path / "shops.csv"
     path.write_text("\n".join(lines))
     texts = "delimiter=; decimal=, header=no id_column=column_2 series_id=a missing=kaputt repeats=first"
-    texts += " max_gap=3 season=5 freq=D"
+    texts += " max_gap=3 season=5 freq=D days=yes"
     reading = parse_reading(texts.split())
     assert set(reading) == set(READ_OPTIONS)
     series = read_series(path, target="column_3", timestamp="column_1", **reading)

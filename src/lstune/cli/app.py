@@ -43,7 +43,8 @@ from lstune.cli.options import (
     Yes,
 )
 from lstune.cli.report import report
-from lstune.errors import LstuneError
+from lstune.errors import LstuneError, UserError, explain
+from lstune.files import write_whole
 
 __all__ = ["app"]
 
@@ -235,9 +236,13 @@ def forecast(
     from lstune.cli.table import forecast_table
     from lstune.tuning.run import load
 
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UserError(
+            explain("--out must name a file in a folder that exists", str(out), f"Make {out.parent} first")
+        )
     table = load(run).predict(steps, data, known)
     if out is not None:
-        table.to_csv(out)
+        write_whole(out, table.to_csv())
         typer.echo(f"{len(table)} rows written to {out}", err=True)
     elif json_:
         records = json.loads(

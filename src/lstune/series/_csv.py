@@ -137,7 +137,8 @@ def read_text_table(
         skipped = filled[prose]
         rows = rows[prose:]
     has_header = _is_header(rows) if header is None else header
-    names = _column_names(rows[0] if has_header else [], width, has_header)
+    _check_widths(rows, width, has_header, skipped + 1)
+    names = _column_names(rows if has_header else [], width, has_header)
     skipped += has_header
     if has_header and (more := _further_headers(rows)):
         names[0] = next((row[0].strip() for row in reversed(rows[1 : 1 + more]) if row[0].strip()), names[0])
@@ -147,6 +148,12 @@ def read_text_table(
         notes.append(f"The file has no header: its columns are called {', '.join(names)}")
     frame = _parse("\n".join(lines[skipped:]), delimiter, names, name, skipped)
     return TextTable(frame, delimiter, skipped + 1, tuple(notes))
+
+
+# Names that a first column of times has, as it stands in a file.
+_TIME_NAME = re.compile(
+    r"(?i)\ufeff?(date|time|day|month|week|year|ds|datum|fecha|period|(date)?_?(time|stamp)+)"
+)
 
 
 def _further_headers(rows: list[list[str]]) -> int:
@@ -205,11 +212,36 @@ def _is_value(cell: str) -> bool:
     return looks_like_number(cell) or looks_like_time(cell)
 
 
-def _column_names(cells: list[str], width: int, has_header: bool) -> list[str]:
+def _check_widths(rows: list[list[str]], width: int, has_header: bool, line: int) -> None:
+    """Raise DataError where decimal commas cut numbers in two, which would move every column by one."""
+    header, first = rows[0], next((row for row in rows[1:] if len(row) == width), [])
+    if (
+        has_header
+        and len(header) == width - 1
+        and not _ends_empty(rows, width)
+        and _TIME_NAME.fullmatch(header[0].strip())
+        and looks_like_time(first[0])
+        and not looks_like_time(first[1])
+    ):
+        raise DataError(
+            explain(
+                "Every line must have as many cells as the header has names",
+                f"{len(header)} names in line {line}, but lines of {width} cells: {', '.join(first)}",
+                "Numbers with a decimal comma need quotes, or another delimiter between the columns",
+            )
+        )
+
+
+def _ends_empty(rows: list[list[str]], width: int) -> bool:
+    """Whether every line but the header ends with a delimiter, and so with an empty cell."""
+    return not any(row[-1].strip() for row in rows[1:] if len(row) == width)
+
+
+def _column_names(rows: list[list[str]], width: int, has_header: bool) -> list[str]:
     if not has_header:
         return [f"column_{i + 1}" for i in range(width)]
-    names = [cell.strip().strip("\ufeff") for cell in cells]
-    if len(names) == width - 1:
+    names = [cell.strip().strip("\ufeff") for cell in rows[0]]
+    if len(names) == width - 1 and not _ends_empty(rows, width):
         names.insert(0, "")  # written with row names, as R and pandas do
     names = [name or (f"column_{i + 1}" if i else "index") for i, name in enumerate(names)]
     while len(names) < width:

@@ -32,6 +32,8 @@ _NAMED = (
     "%B %Y",
     "%d-%b-%y",
 )
+_ZONE = re.compile(r"(\d:\d.*?)(Z|[+-]\d\d(?::?\d\d)?)$")
+_DAYS_NOTE = "Midnights of a time zone were taken as the days of that zone"
 _NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(.*)")
 
 
@@ -53,15 +55,17 @@ def looks_like_time(cell: str) -> bool:
     return bool(_TIME_LIKE.fullmatch(cell.strip()))
 
 
-def parse_times(cells: Any, *, numbers: bool = True) -> Times:
+def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None) -> Times:
     """Timestamps from dates, texts or numbers.
 
     numbers: whether plain numbers may be years (1500 to 2500), dates such as 20240131 or 202401, or seconds,
     milliseconds, microseconds or nanoseconds since 1970.
-    Zoned timestamps are converted to UTC. Day and month of "03/04/2021" are told apart by all rows together.
+    days: whether zoned timestamps, all at midnight, are days of their zone; None finds it out, from two rows
+    on. Other zoned timestamps are converted to UTC.
+    Day and month of "03/04/2021" are told apart by all rows together.
     """
     if isinstance(cells, (pd.DatetimeIndex, pd.PeriodIndex)) or _is_dated(cells):
-        return _from_dates(cells)
+        return _from_dates(cells, days)
     array = np.asarray(cells, dtype=object)
     if all(isinstance(cell, (int, float, np.integer, np.floating)) for cell in array[:50]) and len(array):
         try:
@@ -83,7 +87,7 @@ def parse_times(cells: Any, *, numbers: bool = True) -> Times:
             return _from_numbers(np.array([float(text) if text else np.nan for text in texts]))
         except ValueError:
             return _none(len(texts))
-    return _from_texts(texts)
+    return _from_texts(texts, days)
 
 
 def _from_hour_endings(texts: npt.NDArray[np.object_]) -> Times:
@@ -104,16 +108,25 @@ def _none(rows: int) -> Times:
     return Times(pd.DatetimeIndex([pd.NaT] * rows))
 
 
-def _from_dates(cells: Any) -> Times:
+def _from_dates(cells: Any, days: bool | None = None) -> Times:
     index = pd.Index(cells)
     if isinstance(index, pd.PeriodIndex):
         return Times(index.to_timestamp())
     stamps = pd.DatetimeIndex(index)
     if stamps.tz is not None:
+        local = stamps.tz_localize(None)
+        if _are_days(local, days):
+            return Times(local, (_DAYS_NOTE,))
         return Times(
             stamps.tz_convert("UTC").tz_localize(None), ("Timestamps with a time zone were converted to UTC",)
         )
     return Times(stamps)
+
+
+def _are_days(local: pd.DatetimeIndex, days: bool | None) -> bool:
+    """Whether stamps as the clocks of their zone show them are days: in UTC they would be others' hours."""
+    known = local.dropna()
+    return days is not False and len(known) >= (1 if days else 2) and bool((known == known.normalize()).all())
 
 
 def _from_numbers(numbers: npt.NDArray[np.float64]) -> Times:
@@ -149,7 +162,7 @@ def _formatted(numbers: npt.NDArray[np.float64], form: str, note: str) -> Times:
     return Times(pd.DatetimeIndex(pd.to_datetime(texts, format=form, errors="coerce")), (note,))
 
 
-def _from_texts(texts: npt.NDArray[np.object_]) -> Times:
+def _from_texts(texts: npt.NDArray[np.object_], days: bool | None = None) -> Times:
     filled = np.array([bool(text) for text in texts])
     sample = next(text for text in texts if text)
     found = re.fullmatch(r"(\d{4})-?Q([1-4])", sample, re.IGNORECASE)
@@ -162,7 +175,7 @@ def _from_texts(texts: npt.NDArray[np.object_]) -> Times:
     if _NUMERIC.fullmatch(sample):
         return _from_numeric_dates(texts, filled)
     if re.match(r"\d{4}[-/.]\d", sample):
-        return _from_iso(texts)
+        return _from_iso(texts, days)
     tidy = np.array([re.sub(r"\s+", " ", text) for text in texts], dtype=object)
     for form in _NAMED:
         for clock in _TIMES_OF_DAY:
@@ -176,7 +189,7 @@ def _to_dates(texts: Any, form: str) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(pd.to_datetime(pd.Index(texts, dtype=object), format=form, errors="coerce"))
 
 
-def _from_iso(texts: npt.NDArray[np.object_]) -> Times:
+def _from_iso(texts: npt.NDArray[np.object_], days: bool | None) -> Times:
     """Year first: ISO 8601 and its relatives with slashes or points, with or without time and zone."""
     if re.match(r"\d{4}[/.]", next(text for text in texts if text)):
         texts = np.array(
@@ -186,9 +199,12 @@ def _from_iso(texts: npt.NDArray[np.object_]) -> Times:
         texts = np.array(
             [re.sub(r"^(\d{4})-(\d{1,2})(?:-(\d{1,2}))?", _dashed, t) for t in texts], dtype=object
         )
-    zoned = any(re.search(r"\d:\d.*(Z|[+-]\d\d:?\d\d)$", text) for text in texts)
     index = pd.Index(list(texts), dtype=object)
-    if zoned:
+    if any(map(_ZONE.search, texts)):
+        walls = [_ZONE.sub(r"\1", text) for text in texts]  # offsets change with summer time
+        local = pd.DatetimeIndex(pd.to_datetime(pd.Index(walls), format="ISO8601", errors="coerce"))
+        if _are_days(local, days) and not all(text.endswith("Z") for text in texts if text):
+            return Times(local, (_DAYS_NOTE,))
         return _from_dates(pd.to_datetime(index, format="ISO8601", errors="coerce", utc=True))
     return _from_dates(pd.to_datetime(index, format="ISO8601", errors="coerce"))
 

@@ -72,18 +72,29 @@ def _check_values(raw: RawRows, options: CleanOptions) -> None:
 
 def _suspicions(raw: RawRows) -> tuple[str, ...]:
     """Notes on values that probably mean "missing" and were not declared so."""
-    known = raw.values[np.isfinite(raw.values)]
     notes = []
-    for value in _SENTINELS:
-        count = int((known == value).sum())
-        others = known[known != value]
-        if count and len(others) and abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12):
-            notes.append(
-                f"The value {value:g} occurs {counted(count, 'time')}, far from all others: "
-                f"if it means missing, say so: read_series(..., missing=('{value:g}',)), "
-                f"on the command line --read missing={value:g}"
-            )
+    columns = [
+        ("", raw.values),
+        *((f" of '{n}'", raw.features[:, i]) for i, n in enumerate(raw.feature_names)),
+    ]
+    for name, values in columns:
+        known = values[np.isfinite(values)]
+        others = known[~np.isin(known, _SENTINELS)]
+        for value in _SENTINELS:
+            if (count := int((known == value).sum())) and len(others) and _stands_out(value, others):
+                notes.append(
+                    f"The value {value:g}{name} occurs {counted(count, 'time')}, far from all others: "
+                    f"if it means missing, say so: read_series(..., missing=('{value:g}',)), "
+                    f"on the command line --read missing={value:g}"
+                )
     return tuple(notes)
+
+
+def _stands_out(value: float, others: F64) -> bool:
+    """Whether a value lies far from all others, or below zero by more than any of them lies above."""
+    if value < 0 <= others.min() and -value > others.max():
+        return True
+    return bool(abs(value - np.median(others)) > 5 * max(np.ptp(others), 1e-12))
 
 
 def _short(raw: RawRows, rows: int) -> str:
@@ -202,11 +213,13 @@ def _irregular(raw: RawRows) -> str:
 def _resample(raw: RawRows, freq: str) -> tuple[RawRows, Grid]:
     assert raw.stamps is not None
     try:
-        pd.tseries.frequencies.to_offset(freq)
-    except ValueError as error:
+        forward = pd.tseries.frequencies.to_offset(freq).n > 0
+    except ValueError:
+        forward = False
+    if not forward:
         raise UserError(
             explain("freq must be a pandas frequency", freq, "For example D, B, h, 15min, W-SUN, MS")
-        ) from error
+        )
     table = pd.DataFrame(np.column_stack([raw.values, raw.features]), index=raw.stamps)
     table["row"] = raw.order
     means = table.resample(freq).agg({**dict.fromkeys(table.columns[:-1], "mean"), "row": "min"})

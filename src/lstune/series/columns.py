@@ -39,6 +39,7 @@ class ReadOptions:
     known: columns that are features whose coming values are known beforehand.
     series_id: which series of a long table (unique_id, ds, y).  id_column: the column that names them.
     delimiter, decimal ("." or ","), header: the dialect of a text file.  missing: texts that mean missing.
+    days: whether midnights of a time zone are days of that zone.
     """
 
     target: str | None = None
@@ -51,6 +52,7 @@ class ReadOptions:
     decimal: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
+    days: bool | None = None
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and len(self.delimiter) != 1:
@@ -193,11 +195,11 @@ def _find_times(table: Table, options: ReadOptions) -> tuple[str | None, Times |
         for column in named:
             if column not in columns:
                 raise DataError(_no_column(column, "timestamp", columns, table.name))
-        times = parse_times(_joined(frame, named))
+        times = parse_times(_joined(frame, named), days=options.days)
         _check_times(table, ",".join(named), _joined(frame, named), times)
         return ",".join(named), times
     for named in _time_candidates(frame):
-        times = parse_times(_joined(frame, named), numbers=_bare(named[0]) in _TIME_NAMES)
+        times = parse_times(_joined(frame, named), numbers=_bare(named[0]) in _TIME_NAMES, days=options.days)
         if times.readable >= 0.5:
             _check_times(table, ",".join(named), _joined(frame, named), times)
             return ",".join(named), times

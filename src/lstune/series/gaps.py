@@ -141,8 +141,9 @@ def _closed_hours(positions: I64, raw_rows: int, grid: Grid) -> tuple[bool, tupl
     gaps = gaps[gaps > 0]
     if grid.closed:
         if len(gaps):
+            empty = " or value" if raw_rows > len(positions) else ""
             return True, (
-                f"{counted(int(gaps.sum()), 'weekday')} without a row, taken as holidays: rows are "
+                f"{counted(int(gaps.sum()), 'weekday')} without a row{empty}, taken as holidays: rows are "
                 "consecutive steps",
             )
         return True, ()

@@ -11,13 +11,13 @@ import numpy as np
 from lstune.errors import DataError, UserError, explain
 from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps
-from lstune.series.newer import continued
+from lstune.series.newer import continued, in_days
 from lstune.series.read import read_rows
 
 __all__ = ["coming_note", "known_note", "with_known"]
 
 # Options of reading that say where columns and rows stand, and nothing about the target.
-_SHARED = ("timestamp", "series_id", "id_column", "missing", "delimiter", "decimal", "header")
+_SHARED = ("timestamp", "series_id", "id_column", "missing", "delimiter", "decimal", "header", "days")
 
 
 def _names(series: Series) -> str:
@@ -60,6 +60,7 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
             )
         )
     options = {key: reading[key] for key in _SHARED if reading.get(key) is not None}
+    options.setdefault("days", in_days(series))
     options["freq"] = series.freq if series.has_timestamps and series.regular else None
     rows, cleaning = read_rows(source, target=names[0], features=names[1:], **options)
     if not series.has_timestamps:

@@ -14,7 +14,7 @@ from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps, take_rows
 from lstune.series.read import read_rows
 
-__all__ = ["apart_note", "continued", "read_newer"]
+__all__ = ["apart_note", "continued", "in_days", "read_newer"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -28,7 +28,11 @@ def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Seri
     Raises DataError for rows that cannot be read.
     """
     cleaned = isinstance(source, Series)
-    rows, options = (_raw(source), CleanOptions()) if cleaned else read_rows(source, **reading)
+    rows, options = (
+        (_raw(source), CleanOptions())
+        if cleaned
+        else read_rows(source, **{"days": in_days(history), **reading})
+    )
     names = rows.feature_names, rows.known_names
     if (
         rows.stamps is None
@@ -43,6 +47,12 @@ def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Seri
         series = continued(history, rows, options)
     ahead = source.ahead if cleaned else series.ahead
     return replace(series, ahead=ahead if len(ahead) else _ahead(history, series))
+
+
+def in_days(history: Series) -> bool:
+    """Whether a dated series is stamped at midnights, so that newer ones of a time zone are days too."""
+    stamps = history.timestamps
+    return history.has_timestamps and bool((stamps == stamps.normalize()).all())
 
 
 def apart_note(history: Series, newer: Series) -> str | None:

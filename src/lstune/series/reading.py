@@ -75,6 +75,7 @@ READ_OPTIONS: dict[str, ReadOption] = {
         ReadOption("missing", "texts that mean missing", 'texts with commas between, such as "?,x"', _texts),
         ReadOption("delimiter", "between the columns", "one character, tab or space", _character),
         ReadOption("decimal", "the decimal mark", '"." or ","', _decimal),
+        ReadOption("days", "whether midnights of a time zone are days of that zone", "yes or no", _yes),
         ReadOption("header", "whether the first row names the columns", "yes or no", _yes),
     )
 }
