@@ -28,7 +28,14 @@ from lstune.errors import ConfigError, explain, missing_extra
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["from_keras_model", "keras_loss", "keras_optimizer", "layer_from_keras", "to_keras_model"]
+__all__ = [
+    "check_common",
+    "from_keras_model",
+    "keras_loss",
+    "keras_optimizer",
+    "layer_from_keras",
+    "to_keras_model",
+]
 
 F32 = npt.NDArray[np.float32]
 
@@ -204,6 +211,8 @@ def _one_direction(layer: Any) -> LSTM:
         raise _refuse("The engine knows LSTM alone in a Bidirectional", layer, type(layer).__name__)
     _check_plain(layer, _NO_PENALTIES)
     _check_plain(layer, (("stateful", False), ("return_state", False)))
+    if not layer.cell.trainable:
+        raise _refuse("The engine trains whole layers", layer, "cell.trainable=False")
     if layer.cell.implementation == 1 and layer.dropout and not layer.recurrent_dropout:
         # Keras draws four masks and then takes them for one; what it makes of that is its own.
         raise _refuse("The engine does not know implementation=1 with dropout", layer, layer.dropout)
@@ -226,6 +235,12 @@ def _check_float32(layer: Any) -> None:
         raise _refuse("The engine computes in float32", layer, layer.dtype_policy.name)
 
 
+def check_common(layer: Any) -> None:
+    """Raise ConfigError for what no layer may have, wrappers and those without weights included."""
+    _check_plain(layer, (("activity_regularizer", None), ("trainable", True)))
+    _check_float32(layer)
+
+
 def layer_from_keras(layer: Any) -> LayerConfig:
     """The engine's layer for a Keras LSTM, Bidirectional LSTM, Dense or Dropout.
 
@@ -233,16 +248,15 @@ def layer_from_keras(layer: Any) -> LayerConfig:
     """
     keras = _keras()
     kind = type(layer)
-    _check_plain(layer, (("activity_regularizer", None), ("trainable", True)))
-    _check_float32(layer)
+    check_common(layer)
     if kind is keras.layers.LSTM:
         _check_plain(layer, (("go_backwards", False),))
         return _one_direction(layer)
     if kind is keras.layers.Bidirectional:
         _check_plain(layer, (("merge_mode", "concat"),))
         for half, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
-            _check_plain(half, (("activity_regularizer", None), ("go_backwards", backwards)))
-            _check_float32(half)
+            check_common(half)
+            _check_plain(half, (("go_backwards", backwards),))
         forward, backward = (_one_direction(half) for half in (layer.forward_layer, layer.backward_layer))
         if forward != backward:
             raise _refuse("The engine knows two directions of the same settings", layer, backward)

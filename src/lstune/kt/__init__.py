@@ -7,6 +7,7 @@ many times faster, and everything else by Keras itself, with the reason in the l
 
 from typing import Any
 
+from lstune._version import __version__
 from lstune.kt import engine, errors, oracles, tuners
 from lstune.kt.base_tuner import BaseTuner
 from lstune.kt.errors import FailedTrialError, FatalError, FatalRuntimeError, FatalTypeError, FatalValueError
@@ -39,6 +40,7 @@ __all__ = [
     "Oracle",
     "RandomSearch",
     "Tuner",
+    "__version__",
     "engine",
     "errors",
     "oracles",

@@ -16,6 +16,7 @@ from lstune.engine.state import Status, TrainState
 from lstune.errors import RunError
 from lstune.kt.errors import SearchOver
 from lstune.kt.fit import Outcome, run_fit
+from lstune.kt.optimizer_state import write_optimizer
 from lstune.kt.progress import Progress, forgetful
 from lstune.kt.translate import Fit, translate_layers, write_weights
 from lstune.kt.trial import Trial, load_json, save_json
@@ -76,7 +77,7 @@ class EngineTrial:
     def train(self, fit: Fit, trial: Trial) -> Outcome:
         """Train; raises SearchOver if the search ends meanwhile, with the state saved."""
         self.calls += 1
-        seed, interrupted = self.seed_of(trial), self.folder / "progress.npz"
+        seed, interrupted = self._seed_of_call(trial), self.folder / "progress.npz"
         unkept = self._why_anew(fit)
         past = self._interrupted(fit, trial, seed) if unkept is None else None
         shape = (0, fit.train.lookback, fit.chain.model.input_size)
@@ -93,7 +94,7 @@ class EngineTrial:
         outcome = run_fit(
             fit,
             seed=seed,
-            start=past or self._past_round(trial),
+            start=past or (self._past_round(trial) if self.calls == 1 else None),
             stop=self.tuner.stop_flag,
             deadline=self.tuner.deadline,
             on_epoch=on_epoch,
@@ -178,9 +179,20 @@ class EngineTrial:
         entropy = [oracle.seed & 0xFFFFFFFF, number, execution, retries]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
-    def write_back(self, fit: Fit, model: Any, weights: Any) -> None:
-        """Put the trained weights into the Keras model."""
-        write_weights(fit.chain, model, weights, (0, fit.train.lookback, fit.chain.model.input_size))
+    def _seed_of_call(self, trial: Trial) -> int:
+        """Each `fit` of a HyperModel.fit shuffles and drops out in its own way."""
+        seed = self.seed_of(trial)
+        if self.calls == 1:
+            return seed
+        return int(np.random.SeedSequence([seed, self.calls]).generate_state(1)[0])
+
+    def write_back(self, fit: Fit, model: Any, outcome: Outcome) -> None:
+        """Leave the Keras model as its own `fit` would: weights, learning rate and optimizer's state."""
+        chain, progress = fit.chain, outcome.progress
+        write_weights(chain, model, outcome.weights, (0, fit.train.lookback, chain.model.input_size))
+        model.optimizer.learning_rate = progress.learning_rate
+        state = progress.state
+        write_optimizer(chain.model, fit.config.optimizer, model, chain.keras_layers, state.slots, state.step)
 
     @staticmethod
     def load_weights(folder: Path, model: Any) -> bool:

@@ -75,6 +75,8 @@ def run_fit(
     state = past.state if past is not None else start
     if not isinstance(state, TrainState):
         state = init_state(fit.chain.model, fit.config, seed=seed, weights=fit.weights)
+        # The Keras model's optimizer may have been at work before.
+        state = replace(state, step=fit.step, slots=state.slots if fit.slots is None else fit.slots)
     # A trial that was stopped early and is promoted all the same goes on at the round's first epoch.
     state = replace(state, epoch=max(state.epoch, fit.initial_epoch))
     model = _StandIn(state, SimpleNamespace(learning_rate=fit.config.optimizer.learning_rate))

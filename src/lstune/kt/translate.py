@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstune.engine.config import LSTM, LayerConfig, ModelConfig, OptimizerConfig, TrainConfig
+from lstune.engine.config import LSTM, LayerConfig, ModelConfig, TrainConfig
 from lstune.engine.data import BATCH_TARGETS, Windows
-from lstune.engine.keras_format import layer_from_keras
+from lstune.engine.keras_format import check_common, layer_from_keras
 from lstune.engine.state import TrainState
 from lstune.engine.weights import from_keras
 from lstune.errors import ConfigError
+from lstune.kt.compiled import Untranslatable, loss_of, metrics_of, optimizer_of
+from lstune.kt.optimizer_state import read_optimizer
 
 __all__ = ["Chain", "Fit", "Untranslatable", "translate_fit", "translate_layers", "write_weights"]
 
@@ -43,29 +45,7 @@ _POSITIONAL = (
     "x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data",
 )  # fmt: skip
 
-_LOSS_NAMES = {
-    "mse": "mse", "mean_squared_error": "mse", "mae": "mae", "mean_absolute_error": "mae",
-    "huber": "huber", "log_cosh": "log_cosh", "logcosh": "log_cosh",
-}  # fmt: skip
-_LOSS_CLASSES = {
-    "MeanSquaredError": "mse",
-    "MeanAbsoluteError": "mae",
-    "Huber": "huber",
-    "LogCosh": "log_cosh",
-}
-_METRIC_NAMES = {
-    "mse": "mse", "mean_squared_error": "mse", "mae": "mae", "mean_absolute_error": "mae",
-    "mape": "mape", "mean_absolute_percentage_error": "mape",
-}  # fmt: skip
-_METRIC_CLASSES = {
-    "MeanSquaredError": "mse", "MeanAbsoluteError": "mae", "MeanAbsolutePercentageError": "mape",
-    "RootMeanSquaredError": "rmse",
-}  # fmt: skip
 _CALLBACKS = ("EarlyStopping", "TerminateOnNaN", "ReduceLROnPlateau", "LearningRateScheduler")
-
-
-class Untranslatable(Exception):
-    """The engine does not do what this model or call asks for; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +61,9 @@ class Fit:
     """One call of `fit` in the engine's terms.
 
     weights: (P,) float32, the Keras model's own; None if it has none yet and its initialisers are Keras'
-    defaults, which the engine draws itself.  metrics: name in the history -> "mse", "mae", "mape" or "rmse".
+    defaults, which the engine draws itself.  step, slots: what the Keras optimizer remembers of a training
+    before this one: the batches it has seen, and (S, P) float32 or None.
+    metrics: name in the history -> "mse", "mae", "mape" or "rmse".
     broadcast: whether one target a window is scored against every step of a sequence, as Keras broadcasts it.
     flat: whether that target came as y of shape (N,), of which Keras compares each one with every output of
     its batch.
@@ -92,6 +74,8 @@ class Fit:
     train: Windows
     validation: Windows | None
     weights: F32 | None
+    step: int
+    slots: F32 | None
     metrics: dict[str, str]
     callbacks: tuple[Any, ...]
     initial_epoch: int
@@ -126,17 +110,27 @@ def translate_layers(keras_model: Any, input_width: int) -> Chain:
         if _takes_last_step(layer):
             layers = _end_sequence(layers, layer)
         elif isinstance(layer, keras.layers.Flatten):
+            _check_wrapper(layer)
             if sequence:
                 raise Untranslatable(f"Flatten of a whole sequence (layer '{layer.name}')")
         else:
             if isinstance(layer, keras.layers.TimeDistributed):
                 if not sequence or type(layer.layer) is not keras.layers.Dense:
                     raise Untranslatable(f"TimeDistributed of anything but Dense (layer '{layer.name}')")
+                _check_wrapper(layer)
                 layer = layer.layer
             layers.append(_layer(layer))
             kept.append(layer)
     try:
         return Chain(ModelConfig(input_width, tuple(layers)), tuple(kept))
+    except ConfigError as error:
+        raise Untranslatable(str(error)) from None
+
+
+def _check_wrapper(layer: Any) -> None:
+    """Refuse what a layer around another, or one without weights, may ask for on its own."""
+    try:
+        check_common(layer)
     except ConfigError as error:
         raise Untranslatable(str(error)) from None
 
@@ -203,13 +197,23 @@ def _end_sequence(layers: list[LayerConfig], operation: Any) -> list[LayerConfig
 
 
 def _weights(chain: Chain, keras_model: Any, input_shape: tuple[int, ...]) -> F32 | None:
-    """The Keras model's weights; None where the engine may draw them as Keras would."""
+    """The Keras model's weights; None where the engine may draw them as Keras would.
+
+    Raises Untranslatable where Keras would not train exactly these.
+    """
+    if not keras_model.trainable:
+        raise Untranslatable("a model that is not trainable")
     if not all(layer.built for layer in chain.keras_layers):
         if all(_default_initialisers(layer) for layer in chain.keras_layers):
             return None
         keras_model.build((None, *input_shape[1:]))
-    arrays = [_arrays(layer) for layer in chain.keras_layers]
-    return from_keras(chain.model, arrays)
+    trained = {id(variable) for variable in keras_model.trainable_variables}
+    if trained != {id(variable) for layer in chain.keras_layers for variable in layer.trainable_variables}:
+        raise Untranslatable("trainable weights other than those of its layers")
+    try:
+        return from_keras(chain.model, [_arrays(layer) for layer in chain.keras_layers])
+    except ConfigError as error:
+        raise Untranslatable(str(error)) from None
 
 
 def _arrays(layer: Any) -> list[Any]:
@@ -251,98 +255,6 @@ def write_weights(chain: Chain, keras_model: Any, weights: Any, input_shape: tup
             variable.assign(array)
 
 
-# --- Compilation ----------------------------------------------------------------------------------
-
-
-def _optimizer(keras_model: Any) -> OptimizerConfig:
-    import keras
-
-    optimizer = keras_model.optimizer
-    kinds = {"SGD": "sgd", "RMSprop": "rmsprop", "Adam": "adam", "AdamW": "adamw", "Nadam": "nadam"}
-    kind = type(optimizer)
-    # On torch Keras puts a subclass of the same name in an optimizer's place.
-    keras_own = kind.__module__.startswith("keras.src.")
-    if kind.__name__ not in kinds or not keras_own:
-        raise Untranslatable(f"the optimizer {kind.__name__}")
-    rate = optimizer._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) or callable(rate):
-        raise Untranslatable("a learning rate that changes with every step")
-    plain = {
-        "amsgrad": False,
-        "use_ema": False,
-        "gradient_accumulation_steps": None,
-        "loss_scale_factor": None,
-        "_exclude_from_weight_decay_pattern": None,
-    }
-    for name, value in plain.items():
-        if getattr(optimizer, name, value) != value:
-            raise Untranslatable(f"{kind.__name__} with {name.lstrip('_')}")
-    if getattr(optimizer, "_exclude_from_weight_decay", None):
-        raise Untranslatable(f"{kind.__name__} with weights excluded from decay")
-    settings: dict[str, Any] = {"learning_rate": float(keras.ops.convert_to_numpy(rate.value))}
-    for name in ("momentum", "nesterov", "rho", "centered", "beta_1", "beta_2", "epsilon", "weight_decay"):
-        if hasattr(optimizer, name):
-            settings[name] = getattr(optimizer, name)
-    for name in ("clipnorm", "clipvalue", "global_clipnorm"):
-        settings[name] = getattr(optimizer, name, None) or None
-    try:
-        return OptimizerConfig(kinds[kind.__name__], **settings)
-    except (ConfigError, TypeError) as error:
-        raise Untranslatable(str(error)) from None
-
-
-def _named(value: Any, names: dict[str, str], classes: dict[str, str], module: str) -> tuple[str | None, str]:
-    """The engine's name for a Keras loss or metric, None if it has none, and the name to show."""
-    import keras
-
-    if isinstance(value, str):
-        return names.get(value.lower(), classes.get(value)), value
-    if isinstance(value, type):
-        value = value()
-    shown = getattr(value, "__name__", type(value).__name__)
-    known = getattr(keras, module)
-    if callable(value) and shown in names and value is getattr(known, shown, None):
-        return names[shown], shown
-    if shown in classes and type(value) is getattr(known, shown):
-        return classes[shown], shown
-    return None, shown
-
-
-def _loss(keras_model: Any) -> dict[str, Any]:
-    loss = keras_model.loss
-    settings = (loss.get_config() if hasattr(loss, "get_config") else {}) or {}
-    if type(loss).__name__ == "PinballLoss" and "quantile" in settings:
-        return {"loss": "pinball", "quantile": settings["quantile"]}
-    name, shown = _named(loss, _LOSS_NAMES, _LOSS_CLASSES, "losses")
-    if name is None:
-        raise Untranslatable(f"the loss {shown}")
-    if settings.get("reduction", "sum_over_batch_size") not in ("sum_over_batch_size", "mean", "auto"):
-        raise Untranslatable(f"the loss reduction {settings['reduction']}")
-    # get_config of a wrapped loss does not always list the function's own arguments.
-    arguments = getattr(loss, "_fn_kwargs", {}) or {}
-    return {"loss": name, "delta": float(arguments.get("delta", settings.get("delta", 1.0)))}
-
-
-def _metrics(keras_model: Any) -> dict[str, str]:
-    compiled = getattr(keras_model, "_compile_metrics", None)
-    if compiled is None:
-        return {}
-    if getattr(compiled, "_user_weighted_metrics", None):
-        raise Untranslatable("weighted metrics")
-    metrics = getattr(compiled, "_user_metrics", None) or []
-    while isinstance(metrics, (list, tuple)) and len(metrics) == 1 and isinstance(metrics[0], (list, tuple)):
-        metrics = metrics[0]
-    if isinstance(metrics, dict):
-        raise Untranslatable("metrics by the names of outputs")
-    found: dict[str, str] = {}
-    for metric in metrics:
-        name, shown = _named(metric, _METRIC_NAMES, _METRIC_CLASSES, "metrics")
-        if name is None:
-            raise Untranslatable(f"the metric {shown}")
-        found[metric if isinstance(metric, str) else getattr(metric, "name", shown)] = name
-    return found
-
-
 # --- The call of fit ------------------------------------------------------------------------------
 
 
@@ -372,7 +284,10 @@ def _array(value: Any, what: str) -> F32:
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise Untranslatable(f"{what} of type {array.dtype}")
-    return np.asarray(array, np.float32)
+    array = np.asarray(array, np.float32)
+    pandas = sys.modules.get("pandas")
+    # Keras makes a column of it.
+    return array[:, None] if pandas is not None and isinstance(value, pandas.Series) else array
 
 
 def _targets(y: F32, model: ModelConfig, steps: int) -> tuple[F32, bool]:
@@ -431,8 +346,6 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
     if given is None and named.get("validation_split"):
         x, y, given = _split(x, y, named["validation_split"])
     chain = translate_layers(keras_model, shape[2])
-    if keras_model.loss is None or getattr(keras_model, "loss_weights", None):
-        raise Untranslatable("no loss, or loss weights")
     train, broadcast = _windows(x, y, chain.model)
     validation = None
     if given is not None:
@@ -453,21 +366,25 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
         config = TrainConfig(
             epochs=int(named.get("epochs", 1)),
             batch_size=32 if named.get("batch_size") is None else int(named["batch_size"]),
-            optimizer=_optimizer(keras_model),
+            optimizer=optimizer_of(keras_model),
             shuffle=shuffle,
             supervision="every" if chain.model.returns_sequence else "last",
             restore_best_weights=False,
-            **_loss(keras_model),
+            **loss_of(keras_model),
         )
     except ConfigError as error:
         raise Untranslatable(str(error)) from None
+    weights = _weights(chain, keras_model, shape)
+    step, slots = read_optimizer(chain.model, config.optimizer, chain.keras_layers, keras_model.optimizer)
     return Fit(
         chain=chain,
         config=config,
         train=train,
         validation=validation,
-        weights=_weights(chain, keras_model, shape),
-        metrics=_metrics(keras_model),
+        weights=weights,
+        step=step,
+        slots=slots,
+        metrics=metrics_of(keras_model),
         callbacks=callbacks,
         initial_epoch=int(named.get("initial_epoch", 0)),
         broadcast=broadcast,

@@ -188,7 +188,9 @@ class Tuner(BaseTuner):
         return isolation.run(self, trial, keeper, call)
 
     def _train_here(self, trial: Trial, keeper: EngineTrial, call: FitCall) -> Any:
-        own = [*_copied(call.callbacks), *self._keras_callbacks(trial, keeper)]
+        own = _copied(call.callbacks)
+        self._configure_tensorboard_dir(own, trial, keeper.execution)
+        own += self._keras_callbacks(trial, keeper)
         return self._build_and_fit_model(trial, *call.args, **call.kwargs, callbacks=own, _keeper=keeper)
 
     def _build_and_fit_model(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
@@ -217,7 +219,7 @@ class Tuner(BaseTuner):
             if self._own_fit():
                 # The hypermodel may go on to use the model.
                 with _keras_lock:
-                    keeper.write_back(translated, model, outcome.weights)
+                    keeper.write_back(translated, model, outcome)
             return _history(model, outcome)
 
         return fit
@@ -333,6 +335,13 @@ class Tuner(BaseTuner):
 
         return make_callbacks(self, trial, keeper)
 
+    def _configure_tensorboard_dir(self, callbacks: Any, trial: Trial, execution: int = 0) -> None:
+        """Give each execution of a trial its own log directory, as Keras Tuner lays them out."""
+        for callback in callbacks:
+            if type(callback).__name__ == "TensorBoard":
+                own = Path(callback.log_dir) / str(trial.trial_id) / f"execution{execution}"
+                callback.log_dir = str(own)
+
     def on_epoch_begin(self, trial: Trial, model: Any, epoch: int, logs: Any = None) -> None:
         """For subclasses; one of their own makes Keras train."""
 
@@ -366,6 +375,10 @@ class Tuner(BaseTuner):
             model.optimizer.build(model.trainable_variables)
             model.load_weights(checkpoint)
             return model
+
+    def _get_checkpoint_fname(self, trial_id: str) -> str:
+        """Where a `run_trial` of one's own saves the weights that `load_model` reads."""
+        return str(Path(self.get_trial_dir(trial_id)) / "checkpoint.weights.h5")
 
     def _save_build_config(self, trial_id: str, model: Any) -> None:
         save_json(Path(self.get_trial_dir(trial_id)) / "build_config.json", model.get_build_config())
@@ -423,4 +436,6 @@ def _history(model: Any, outcome: Any) -> Any:
     history.history, history.epoch = outcome.history, outcome.epochs
     history.params = {"epochs": len(outcome.epochs)}
     history.set_model(model)
+    # As Keras leaves its model.
+    model.history, model.stop_training = history, outcome.progress.stop_training
     return history
