@@ -134,6 +134,7 @@ REFUSED = {
     "noise_shape": lambda layers: layers.Dropout(0.3, noise_shape=(None, 1, 3)),
     "float16": lambda layers: layers.Dense(3, dtype="float16"),
     "trainable": lambda layers: layers.Dense(3, trainable=False),
+    "a frozen cell": lambda layers: frozen_cell(layers),
     "GRU": lambda layers: layers.GRU(3),
     "penalty on a direction": lambda layers: layers.Bidirectional(
         layers.LSTM(3, activity_regularizer="l2", name="penalised"), name="forward_penalised"
@@ -145,6 +146,12 @@ REFUSED = {
         layers.LSTM(3, go_backwards=True, name="turned"), backward_layer=layers.LSTM(3), name="forward_turned"
     ),
 }
+
+
+def frozen_cell(layers):
+    layer = layers.LSTM(3)
+    layer.cell.trainable = False
+    return layer
 
 
 def tanh(x):

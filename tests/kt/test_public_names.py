@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import lstune
 import lstune.kt as kt
 
 # Arguments that Keras Tuner has and we do not name: gRPC and AutoKeras are no part of this.
@@ -84,6 +85,10 @@ def test_public_methods_are_there(name, keras_tuner):
     protobuf = {"to_proto", "from_proto"}
     theirs = {each for each in dir(getattr(keras_tuner, name)) if not each.startswith("_")} - protobuf
     assert theirs <= set(dir(getattr(kt, name))) | {"verbose"}
+
+
+def test_the_version_is_lstunes():
+    assert kt.__version__ == lstune.__version__
 
 
 def test_methods_that_are_new():

@@ -137,6 +137,15 @@ CASES = {
         ),
         {},
     ),
+    "loss and metrics by their classes": (
+        lambda: sequential(
+            layers.LSTM(5),
+            layers.Dense(1),
+            loss=keras.losses.MeanSquaredError,
+            metrics=[keras.metrics.MeanAbsoluteError, "root_mean_squared_error", "MAPE"],
+        ),
+        {},
+    ),
     "validation_split and no batch size": (
         lambda: sequential(layers.LSTM(6, activation="softsign"), layers.Dense(1)),
         {"fit": {"validation_split": 0.3, "batch_size": None}},
@@ -196,6 +205,21 @@ class Own(keras.Model):
         return x
 
 
+def frozen(layer, part, *before):
+    """A model one part of whose layer does not learn."""
+    model = sequential(*before, layer, layers.Dense(1))
+    getattr(layer, part).trainable = False
+    return model
+
+
+def frozen_model():
+    model = sequential(layers.LSTM(3), layers.Dense(1))
+    model.trainable = False
+    for layer in model.layers:
+        layer.trainable = True
+    return model
+
+
 REFUSED = {
     "GRU": (lambda: sequential(layers.GRU(3), layers.Dense(1)), {}, "GRU"),
     "own class": (lambda: Own(), {}, "compiled|class of its own"),
@@ -218,6 +242,54 @@ REFUSED = {
         "joins",
     ),
     "loss": (lambda: sequential(layers.LSTM(3), layers.Dense(1), loss="poisson"), {}, "loss poisson"),
+    "loss weights": (lambda: sequential(layers.LSTM(3), layers.Dense(1), loss_weights=[0.1]), {}, "loss_w"),
+    "a loss name that Keras does not know": (
+        lambda: sequential(layers.LSTM(3), layers.Dense(1), loss="Mae"),
+        {},
+        "loss Mae",
+    ),
+    "a metric name that Keras does not know": (
+        lambda: sequential(layers.LSTM(3), layers.Dense(1), metrics=["mean_Squared_error"]),
+        {},
+        "metric mean_Squared_error",
+    ),
+    "the same metric twice": (
+        lambda: sequential(layers.LSTM(3), layers.Dense(1), metrics=["mae", "mae"]),
+        {},
+        "two metrics",
+    ),
+    "a penalty on TimeDistributed": (
+        lambda: sequential(
+            layers.LSTM(3, return_sequences=True),
+            layers.TimeDistributed(layers.Dense(1), activity_regularizer="l2"),
+        ),
+        {},
+        "activity_regularizer on TimeDistributed",
+    ),
+    "a penalty within Bidirectional": (
+        lambda: sequential(layers.Bidirectional(layers.LSTM(3, activity_regularizer="l2")), layers.Dense(1)),
+        {},
+        "activity_regularizer",
+    ),
+    "a frozen model of trainable layers": (lambda: frozen_model(), {}, "not trainable"),
+    "a frozen direction": (
+        lambda: frozen(layers.Bidirectional(layers.LSTM(3)), "forward_layer"),
+        {},
+        "trainable on LSTM",
+    ),
+    "a frozen cell": (lambda: frozen(layers.LSTM(3), "cell"), {}, "whole layers"),
+    "a frozen TimeDistributed": (
+        lambda: frozen(
+            layers.TimeDistributed(layers.Dense(1)), "layer", layers.LSTM(3, return_sequences=True)
+        ),
+        {},
+        "trainable on Dense",
+    ),
+    "other columns than it was built for": (
+        lambda: sequential(layers.LSTM(3), layers.Dense(1)),
+        {"x": np.zeros((N, L, C + 1), np.float32)},
+        "weights of the shapes",
+    ),
     "sum of losses": (
         lambda: sequential(
             layers.LSTM(3), layers.Dense(1), loss=keras.losses.MeanSquaredError(reduction="sum")
@@ -276,6 +348,18 @@ def test_unbuilt_models_are_drawn_by_the_engine_as_keras_would(rng):
     weights = translate_fit(seeded, (x, rng.normal(size=(N, 3))), {}).weights
     expected = keras.initializers.GlorotUniform(seed=1)((C, 12))
     np.testing.assert_array_equal(weights[36 : 36 + 24], np.asarray(expected).ravel())
+
+
+def test_a_series_of_targets_is_a_column_as_in_keras(rng):
+    pandas = pytest.importorskip("pandas")
+    model = sequential(layers.LSTM(4, return_sequences=True), layers.Dense(1))
+    x, y = data(rng, N, flat=True)
+    arguments = {"epochs": 2, "batch_size": 8, "shuffle": False, "verbose": 0, "validation_split": 0.3}
+    fit = translate_fit(model, (x, pandas.Series(y)), arguments)
+    assert not fit.flat
+    ours, theirs = run_fit(fit, seed=0).history, model.fit(x, pandas.Series(y), **arguments).history
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=TOLERANCE, err_msg=name)
 
 
 def test_a_diverged_run_says_nan_and_stops(rng):

@@ -44,6 +44,8 @@ def make_callbacks(tuner: Tuner, trial: Trial, keeper: EngineTrial) -> list[Any]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if keeper.is_better(logs or {}):
                 self.model.save_weights(Path(keeper.folder) / "checkpoint.weights.h5")
+                # Of a fit before this one that the engine ran; it would be read first.
+                (Path(keeper.folder) / "checkpoint.npz").unlink(missing_ok=True)
 
         def on_train_end(self, logs: Any = None) -> None:
             tuner._save_build_config(trial.trial_id, self.model)
