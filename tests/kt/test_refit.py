@@ -50,8 +50,6 @@ def keras_fit(model, data, arguments):
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
     "rmsprop": lambda: keras.optimizers.RMSprop(0.01, momentum=0.5, centered=True),
-    "rmsprop, plain": lambda: keras.optimizers.RMSprop(0.01),
-    "adamw": lambda: keras.optimizers.AdamW(0.02),
     "nadam": lambda: keras.optimizers.Nadam(0.02),
 }
 
@@ -97,7 +95,8 @@ class Loop(kt.HyperModel):
             history = model.fit(*args, **kwargs, initial_epoch=epoch, epochs=epoch + 1)
             assert model.history is history
             assert history.epoch == [epoch]
-            assert model.stop_training
+            # Keras' EarlyStopping never ends a fit at epoch 0.
+            assert model.stop_training == (epoch > 0)
             self.losses += history.history["loss"]
         self.left = float(model.optimizer.learning_rate), int(model.optimizer.iterations)
         return {"loss": self.losses[-1]}
@@ -145,7 +144,9 @@ class TensorBoard(keras.callbacks.Callback):
 def test_each_execution_logs_into_its_own_folder(data, tmp_path):
     def build(hp):
         hp.Float("nothing", 0, 1)
-        return model_of("adam")
+        model = keras.Sequential([keras.Input((5, 2)), layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
 
     TensorBoard.seen.clear()
     tuner = kt.RandomSearch(build, "loss", max_trials=1, executions_per_trial=2, directory=tmp_path)

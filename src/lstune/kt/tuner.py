@@ -7,6 +7,7 @@ import copy
 import gc
 import logging
 import math
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -373,7 +374,13 @@ class Tuner(BaseTuner):
                 model.build_from_config(load_json(config))
             # Built first, or its state in the checkpoint would find no place.
             model.optimizer.build(model.trainable_variables)
-            model.load_weights(checkpoint)
+            try:
+                model.load_weights(checkpoint)
+            except ValueError:
+                # Saved by a run_trial that trained without the model's own optimizer: it is to be as new.
+                optimizers = sys.modules["keras"].optimizers
+                model.optimizer = optimizers.deserialize(optimizers.serialize(model.optimizer))
+                model.load_weights(checkpoint)
             return model
 
     def _get_checkpoint_fname(self, trial_id: str) -> str:
