@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lstune.engine.state import Status, TrainState
+from lstune.engine.optimizers import slot_count
+from lstune.engine.state import Status, TrainState, init_state
 from lstune.errors import RunError
 from lstune.kt.errors import SearchOver
 from lstune.kt.fit import Outcome, run_fit
@@ -94,7 +95,7 @@ class EngineTrial:
         outcome = run_fit(
             fit,
             seed=seed,
-            start=past or (self._past_round(trial) if self.calls == 1 else None),
+            start=past or (self._past_round(fit, trial) if self.calls == 1 else None),
             stop=self.tuner.stop_flag,
             deadline=self.tuner.deadline,
             on_epoch=on_epoch,
@@ -135,11 +136,16 @@ class EngineTrial:
             self.is_better(logs)
         return past
 
-    def _past_round(self, trial: Trial) -> TrainState | None:
+    def _past_round(self, fit: Fit, trial: Trial) -> TrainState | None:
         past = self.tuner._resumed_from(trial)
         if past is None or not (past / "state.npz").exists():
             return None
-        return TrainState.load(past / "state.npz")
+        state = TrainState.load(past / "state.npz")
+        if state.slots.shape != (slot_count(fit.config.optimizer), state.weights.size):
+            # A HyperModel.fit in phases ended with another optimizer than it begins with.
+            return init_state(fit.chain.model, fit.config, seed=state.seed, weights=state.weights)
+        # Its last fit may have counted its epochs anew.
+        return replace(state, epoch=fit.initial_epoch)
 
     # --- Whole executions, kept for the case that a further one is cut off ---
 

@@ -7,6 +7,7 @@ import copy
 import gc
 import logging
 import math
+import os
 import sys
 import threading
 import warnings
@@ -340,8 +341,8 @@ class Tuner(BaseTuner):
         """Give each execution of a trial its own log directory, as Keras Tuner lays them out."""
         for callback in callbacks:
             if type(callback).__name__ == "TensorBoard":
-                own = Path(callback.log_dir) / str(trial.trial_id) / f"execution{execution}"
-                callback.log_dir = str(own)
+                # No Path: it would spoil gs://...
+                callback.log_dir = os.path.join(callback.log_dir, trial.trial_id, f"execution{execution}")
 
     def on_epoch_begin(self, trial: Trial, model: Any, epoch: int, logs: Any = None) -> None:
         """For subclasses; one of their own makes Keras train."""
