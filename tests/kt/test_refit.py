@@ -124,6 +124,31 @@ def test_each_fit_of_a_loop_has_its_own_masks(data, tmp_path):
     assert loop(data, tmp_path / "b", 0.0, dropout=0.5).losses == losses
 
 
+def test_promoted_trials_may_train_in_phases(data, tmp_path):
+    """Each fit counts its epochs from 0, and the last has another optimizer than the first."""
+    lengths = []
+
+    class Phases(kt.HyperModel):
+        def build(self, hp):
+            hp.Float("nothing", 0, 1)
+            return model_of("adam")
+
+        def fit(self, hp, model, *args, epochs, initial_epoch, **kwargs):
+            first = model.fit(*args, epochs=2, **kwargs)
+            model.compile("sgd", "mse")
+            last = model.fit(*args, epochs=1, **kwargs)
+            lengths.append((len(first.epoch), len(last.epoch)))
+            return last
+
+    objective = kt.Objective("loss", "min")
+    tuner = kt.Hyperband(Phases(), objective, max_epochs=3, factor=3, directory=tmp_path, seed=0)
+    tuner.search(*data, batch_size=8, verbose=0)
+    trials = tuner.oracle.trials.values()
+    assert {(t.status, t.engine) for t in trials} == {("COMPLETED", "lstune")}
+    assert any(t.hyperparameters.values["tuner/round"] for t in trials)
+    assert set(lengths) == {(2, 1)}
+
+
 # --- What notebooks take from a tuner beside its results ------------------------------------------
 
 
