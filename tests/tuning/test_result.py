@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lstune import datasets
 from lstune.errors import UserError
 from lstune.forecaster import Forecaster
 from lstune.series import read_series, split_series, take_rows
@@ -33,3 +34,17 @@ def test_rows_that_count_alone_must_hold_a_season():
         forecaster.predict(data=pd.DataFrame({"y": values[:3]}))
     enough = forecaster.predict(steps=3, data=pd.DataFrame({"y": values[5:17]}))
     np.testing.assert_array_equal(enough["forecast"], values[5:8])
+
+
+def test_a_gain_of_nothing_is_not_worth_a_word():
+    """Amazon's share rose: on its tail drift was surely better than naive, by a fifth of a percent."""
+    series = datasets.load("amzn")
+    split = split_series(series, horizon=1, max_lookback=12)
+    naive = Forecaster((), 1, take_rows(series, -60), {"naive": 1.0})
+    found = score_test(naive, series, split, 0, reason="time ended").verdict
+    assert (found.baseline, found.text) == (
+        "drift",
+        "no skill over naive: use the naive forecast (time ended)",
+    )
+    assert -0.01 < found.skill < 0
+    assert found.p_value < 0.05

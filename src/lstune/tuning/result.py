@@ -34,6 +34,8 @@ __all__ = ["RESULT_SCHEMA", "Scored", "build_result", "score_test"]
 
 F64 = npt.NDArray[np.float64]
 RESULT_SCHEMA = 1
+# The long rise of a share makes drift a little better than naive, surely, and of no use to anybody.
+_WORTH_SAYING = 0.01
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,9 @@ def score_test(
     if not forecaster.members:
         label = BASELINES[next(iter(forecaster.baselines))].label
         text = f"no skill over {label}: use the {label} forecast ({reason})"
-        better, skill = BASELINES[verdict.baseline], verdict.skill
-        if skill < 0 and verdict.p_value < SIGNIFICANT:
-            gain = f"{-100 * skill / (1 - skill):.1f} % better"
-            text = f"{text[:-1]}; on the test tail {better.label} was {gain})"
+        better, gain = BASELINES[verdict.baseline], -verdict.skill / (1 - verdict.skill)
+        if gain >= _WORTH_SAYING and verdict.p_value < SIGNIFICANT:
+            text = f"{text[:-1]}; on the test tail {better.label} was {100 * gain:.1f} % better)"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
     bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins))
