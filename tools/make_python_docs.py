@@ -21,6 +21,7 @@ What `import lstune` offers. Nothing heavy is loaded until it is used.
 ORDER = (
     "tune",
     "load",
+    "resume",
     "Run",
     "Forecaster",
     "read_series",

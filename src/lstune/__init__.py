@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lstune.search import Choice, Fixed, Float, Int, Space
     from lstune.series import Series, read_series
     from lstune.tuning.compare import Comparison, compare
+    from lstune.tuning.resume import resume
     from lstune.tuning.run import Run, load, tune
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "load",
     "read_series",
+    "resume",
     "tune",
 ]
 
@@ -53,6 +55,7 @@ _HOMES = {
     "lstune.search": ("Choice", "Fixed", "Float", "Int", "Space"),
     "lstune.series": ("Series", "read_series"),
     "lstune.tuning.compare": ("Comparison", "compare"),
+    "lstune.tuning.resume": ("resume",),
     "lstune.tuning.run": ("Run", "load", "tune"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,7 +16,7 @@ from lstune.tuning.limits import current_options, is_finished, take_limits
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.resume import resume
 
-from .conftest import make_series
+from .conftest import TINY, make_series
 from .test_resume import COMPARED, SPACE, PressAfter, without_time
 
 KILLED = """
@@ -117,3 +117,13 @@ def test_what_a_new_budget_has_left(tmp_path):
     assert take() == (9, 60.0, 7.0)
     assert take(new=True, fresh=True, budget=20.0) == (None, 20.0, 0.0)
     assert folder.read_json("settings")["options"]["budget"] == 50.0
+
+
+def test_from_python_and_with_a_parameter_that_can_never_be(tmp_path):
+    """`tune` takes such a space, so that fixing a parent is no mistake; its run can be gone on with."""
+    series = make_series(120)
+    waiting = {"type": "float", "low": 0.0, "high": 0.4, "when": {"layers": [2]}}
+    run = lstune.tune(
+        series, trials=2, space={**TINY, "dropout": waiting}, out=tmp_path / "run", baselines="simple"
+    )
+    assert sum(lstune.resume(run.path, trials=3).result["trials"].values()) == 3

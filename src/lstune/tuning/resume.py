@@ -63,7 +63,7 @@ def resume(
         work = Work(
             load_series(folder.series),
             options,
-            Space.from_dict(settings["space"]),
+            Space.from_dict(settings["space"], strict=False),  # as the run itself took it
             settings["reading"],
             shown,
             began,
