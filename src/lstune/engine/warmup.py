@@ -57,8 +57,10 @@ def _marker() -> Path | None:
 
 def is_compiled() -> bool:
     """Whether the kernels are compiled in this process or stand in the cache on disk."""
-    marker = None if JIT_DISABLED or _ready else _marker()
-    return JIT_DISABLED or _ready or (marker is not None and marker.exists())
+    if JIT_DISABLED or _ready:
+        return True
+    marker = _marker()
+    return marker is not None and marker.exists()
 
 
 def prepare(announce: bool = True) -> None:

@@ -7,7 +7,8 @@ with a reason that is shown to the user, and Keras itself trains the model.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,34 +111,29 @@ def translate_layers(keras_model: Any, input_width: int) -> Chain:
         if _takes_last_step(layer):
             layers = _end_sequence(layers, layer)
         elif isinstance(layer, keras.layers.Flatten):
-            _check_wrapper(layer)
+            with _refusals():
+                check_common(layer)
             if sequence:
                 raise Untranslatable(f"Flatten of a whole sequence (layer '{layer.name}')")
         else:
             if isinstance(layer, keras.layers.TimeDistributed):
                 if not sequence or type(layer.layer) is not keras.layers.Dense:
                     raise Untranslatable(f"TimeDistributed of anything but Dense (layer '{layer.name}')")
-                _check_wrapper(layer)
+                with _refusals():
+                    check_common(layer)
                 layer = layer.layer
-            layers.append(_layer(layer))
+            with _refusals():
+                layers.append(layer_from_keras(layer))
             kept.append(layer)
-    try:
+    with _refusals():
         return Chain(ModelConfig(input_width, tuple(layers)), tuple(kept))
-    except ConfigError as error:
-        raise Untranslatable(str(error)) from None
 
 
-def _check_wrapper(layer: Any) -> None:
-    """Refuse what a layer around another, or one without weights, may ask for on its own."""
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the engine refuses is for Keras to train."""
     try:
-        check_common(layer)
-    except ConfigError as error:
-        raise Untranslatable(str(error)) from None
-
-
-def _layer(layer: Any) -> LayerConfig:
-    try:
-        return layer_from_keras(layer)
+        yield
     except ConfigError as error:
         raise Untranslatable(str(error)) from None
 
@@ -210,10 +206,8 @@ def _weights(chain: Chain, keras_model: Any, input_shape: tuple[int, ...]) -> F3
     trained = {id(variable) for variable in keras_model.trainable_variables}
     if trained != {id(variable) for layer in chain.keras_layers for variable in layer.trainable_variables}:
         raise Untranslatable("trainable weights other than those of its layers")
-    try:
+    with _refusals():
         return from_keras(chain.model, [_arrays(layer) for layer in chain.keras_layers])
-    except ConfigError as error:
-        raise Untranslatable(str(error)) from None
 
 
 def _arrays(layer: Any) -> list[Any]:
@@ -315,10 +309,8 @@ def _windows(x: F32, y: F32, model: ModelConfig) -> tuple[Windows, bool]:
     if x.ndim != 3 or x.shape[2] != model.input_size:
         raise Untranslatable(f"inputs of shape {x.shape[1:]}, not (steps, {model.input_size})")
     targets, broadcast = _targets(y, model, x.shape[1])
-    try:
+    with _refusals():
         windows = Windows.from_arrays(x, targets)
-    except ConfigError as error:
-        raise Untranslatable(str(error)) from None
     if y.ndim == 1 and model.returns_sequence:
         return replace(windows, target_step=BATCH_TARGETS), True
     return windows, broadcast
@@ -362,7 +354,7 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
     shuffle = named.get("shuffle", True)
     if not isinstance(shuffle, bool):
         raise Untranslatable(f"shuffle={shuffle!r}")
-    try:
+    with _refusals():
         config = TrainConfig(
             epochs=int(named.get("epochs", 1)),
             batch_size=32 if named.get("batch_size") is None else int(named["batch_size"]),
@@ -372,8 +364,6 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
             restore_best_weights=False,
             **loss_of(keras_model),
         )
-    except ConfigError as error:
-        raise Untranslatable(str(error)) from None
     weights = _weights(chain, keras_model, shape)
     step, slots = read_optimizer(chain.model, config.optimizer, chain.keras_layers, keras_model.optimizer)
     return Fit(

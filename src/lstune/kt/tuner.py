@@ -8,7 +8,6 @@ import gc
 import logging
 import math
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -379,8 +378,9 @@ class Tuner(BaseTuner):
                 model.load_weights(checkpoint)
             except ValueError:
                 # Saved by a run_trial that trained without the model's own optimizer: it is to be as new.
-                optimizers = sys.modules["keras"].optimizers
-                model.optimizer = optimizers.deserialize(optimizers.serialize(model.optimizer))
+                import keras
+
+                model.optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
                 model.load_weights(checkpoint)
             return model
 

@@ -238,7 +238,7 @@ class _Parts:
             return {}
         found = {OWN: self.model["test"], **self.others["test"]}
         actual = self.actual["test"]
-        return {words.label(name): rounded(np.array(step_errors(actual, f))) for name, f in found.items()}
+        return {words.label(name): rounded(step_errors(actual, f)) for name, f in found.items()}
 
     def residuals(self) -> Residuals | None:
         """One-step residuals of the test tail."""

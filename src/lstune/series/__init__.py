@@ -37,7 +37,7 @@ _HOMES = {
     "series_frame": "data",
     "split_series": "splits",
     "take_rows": "data",
-    "truth_after": "data",
+    "truth_after": "windows",
     "with_known": "known",
 }
 

@@ -137,8 +137,12 @@ def read_text_table(
         skipped = filled[prose]
         rows = rows[prose:]
     has_header = _is_header(rows) if header is None else header
-    _check_widths(rows, width, has_header, skipped + 1)
-    names = _column_names(rows if has_header else [], width, has_header)
+    # With row names before the columns, as R and pandas write them, or with a delimiter behind the last.
+    unnamed = has_header and len(rows[0]) == width - 1
+    row_names = unnamed and any(row[-1].strip() for row in rows[1:] if len(row) == width)
+    if row_names:
+        _check_row_names(rows, width, skipped + 1)
+    names = _column_names(rows[0] if has_header else [], width, row_names)
     skipped += has_header
     if has_header and (more := _further_headers(rows)):
         names[0] = next((row[0].strip() for row in reversed(rows[1 : 1 + more]) if row[0].strip()), names[0])
@@ -212,17 +216,11 @@ def _is_value(cell: str) -> bool:
     return looks_like_number(cell) or looks_like_time(cell)
 
 
-def _check_widths(rows: list[list[str]], width: int, has_header: bool, line: int) -> None:
+def _check_row_names(rows: list[list[str]], width: int, line: int) -> None:
     """Raise DataError where decimal commas cut numbers in two, which would move every column by one."""
-    header, first = rows[0], next((row for row in rows[1:] if len(row) == width), [])
-    if (
-        has_header
-        and len(header) == width - 1
-        and not _ends_empty(rows, width)
-        and _TIME_NAME.fullmatch(header[0].strip())
-        and looks_like_time(first[0])
-        and not looks_like_time(first[1])
-    ):
+    header, first = rows[0], next(row for row in rows[1:] if len(row) == width)
+    named = _TIME_NAME.fullmatch(header[0].strip())
+    if named and looks_like_time(first[0]) and not looks_like_time(first[1]):
         raise DataError(
             explain(
                 "Every line must have as many cells as the header has names",
@@ -232,17 +230,12 @@ def _check_widths(rows: list[list[str]], width: int, has_header: bool, line: int
         )
 
 
-def _ends_empty(rows: list[list[str]], width: int) -> bool:
-    """Whether every line but the header ends with a delimiter, and so with an empty cell."""
-    return not any(row[-1].strip() for row in rows[1:] if len(row) == width)
-
-
-def _column_names(rows: list[list[str]], width: int, has_header: bool) -> list[str]:
-    if not has_header:
+def _column_names(header: list[str], width: int, row_names: bool) -> list[str]:
+    if not header:
         return [f"column_{i + 1}" for i in range(width)]
-    names = [cell.strip().strip("\ufeff") for cell in rows[0]]
-    if len(names) == width - 1 and not _ends_empty(rows, width):
-        names.insert(0, "")  # written with row names, as R and pandas do
+    names = [cell.strip().strip("\ufeff") for cell in header]
+    if row_names:
+        names.insert(0, "")
     names = [name or (f"column_{i + 1}" if i else "index") for i, name in enumerate(names)]
     while len(names) < width:
         names.append(f"column_{len(names) + 1}")

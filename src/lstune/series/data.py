@@ -163,16 +163,6 @@ def future_timestamps(series: Series, steps: int) -> Any:
     return pd.DatetimeIndex(stamps)
 
 
-def truth_after(series: Series, origins: npt.NDArray[np.int64], horizon: int) -> F64:
-    """(N, H) the values after the rows `origins` (N,), NaN where one was filled or lies beyond the end.
-
-    A filled value is nobody's to forecast: what is NaN here is not scored.
-    """
-    rows = origins[:, None] + np.arange(1, horizon + 1)
-    inside = np.minimum(rows, len(series) - 1)
-    return np.where((rows < len(series)) & series.observed[inside], series.values[inside], np.nan)
-
-
 def take_rows(series: Series, start: int | None = None, stop: int | None = None) -> Series:
     """The rows `start:stop` (as in a slice, so `take_rows(s, -3000)` is the last 3000) as a Series.
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lstune.errors import DataError, UserError, explain
 from lstune.series.calendar import calendar_features, calendar_names
-from lstune.series.data import Series, take_rows, truth_after
+from lstune.series.data import Series, take_rows
 from lstune.series.scalers import SCALERS, Scaler, fit_scaler, identity_scaler
 from lstune.series.transforms import (
     check_transform,
@@ -30,7 +30,15 @@ from lstune.series.transforms import (
     transform_values,
 )
 
-__all__ = ["Pipeline", "PipelineConfig", "WindowSet", "clip_inputs", "fit_pipeline", "scored_origins"]
+__all__ = [
+    "Pipeline",
+    "PipelineConfig",
+    "WindowSet",
+    "clip_inputs",
+    "fit_pipeline",
+    "scored_origins",
+    "truth_after",
+]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -151,6 +159,14 @@ def scored_origins(series: Series, target_range: range, horizon: int, stride: in
         count = seen[origins + 1 + horizon] - seen[origins + 1]
         origins = origins[2 * count >= horizon]
     return origins[::-1][::stride][::-1] if stride > 1 else origins
+
+
+def truth_after(series: Series, origins: I64, horizon: int) -> F64:
+    """(N, H) the values after the rows `origins` (N,), NaN where one was filled or lies beyond the end.
+
+    A filled value is nobody's to forecast: what is NaN here is not scored.
+    """
+    return _actual(np.where(series.observed, series.values, np.nan), origins, horizon)
 
 
 @dataclass(frozen=True, eq=False)

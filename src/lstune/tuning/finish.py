@@ -347,7 +347,7 @@ def retrain(
             stop=stop,
             deadline=deadline,
         )
-        if made is not None and objective.rough_errors(made).mean() <= _GONE_WRONG * candidate.mae:
+        if made is not None and objective.rough_error(made) <= _GONE_WRONG * candidate.mae:
             return made
         return None
 

@@ -260,7 +260,7 @@ class Objective:
 
         def score_fed_back(weights: Any) -> float:
             fitted = Fitted(pipeline, model, weights, horizon=self.horizon)
-            return float(self.rough_errors(fitted, job.number).mean())
+            return self.rough_error(fitted, job.number)
 
         def score(raw: Any) -> float:
             return measure("mae", validation.part.actual, validation.forecasts(raw, pipeline))
@@ -291,16 +291,14 @@ class Objective:
         )
         return self._outcome(job, result, pruned, time.monotonic() - began)
 
-    def rough_errors(self, fitted: Fitted, number: int | None = None) -> F64:
-        """Absolute errors (K,) on the validation rows from some evenly spread origins.
+    def rough_error(self, fitted: Fitted, number: int | None = None) -> float:
+        """Mean absolute error on the validation rows from some evenly spread origins.
 
         Where forecasts are fed back each origin costs a pass over a window for every step of the horizon: too
         much for all after each epoch. The scores shown at the end of a run are those of all origins.
         """
         truth = self.validation_truth()
-        truth = truth[_spread(len(truth))]
-        known = ~np.isnan(truth)
-        return np.abs(self.forecast(number, fitted, few=True)[known] - truth[known])
+        return measure("mae", truth[_spread(len(truth))], self.forecast(number, fitted, few=True))
 
     def forecast(self, number: int | None, fitted: Fitted, few: bool = False) -> F64:
         """Forecasts (V, H) of the fold's validation rows; what they cost is noted for trial `number`."""
