@@ -97,6 +97,9 @@ def test_forecast_prints_writes_and_takes_newer_rows(finished, file, tmp_path):
     nowhere = call("forecast", out, "--out", tmp_path / "none" / "f.csv")
     assert nowhere.exit_code == 2
     assert "--out must name a file in a folder that exists" in nowhere.stderr
+    refused = call("forecast", out, "--out", tmp_path / ("f" * 300 + ".csv"))
+    assert refused.exit_code == 2
+    assert "The forecast cannot be written" in refused.stderr
     longer = pd.read_csv(file)
     longer.loc[len(longer)] = ["2021-08-29", 50.0, 0.0]
     longer.to_csv(tmp_path / "newer.csv", index=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ from lstune.cli.options import (
     Yes,
 )
 from lstune.cli.report import report
-from lstune.errors import LstuneError, UserError, explain
+from lstune.errors import LstuneError, RunError, UserError, explain
 from lstune.files import write_whole
 
 __all__ = ["app"]
@@ -236,13 +237,16 @@ def forecast(
     from lstune.cli.table import forecast_table
     from lstune.tuning.run import load
 
-    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+    if out is not None and (os.path.isdir(out) or not os.path.isdir(out.parent)):
         raise UserError(
             explain("--out must name a file in a folder that exists", str(out), f"Make {out.parent} first")
         )
     table = load(run).predict(steps, data, known)
     if out is not None:
-        write_whole(out, table.to_csv())
+        try:
+            write_whole(out, table.to_csv())
+        except OSError as error:
+            raise RunError(explain("The forecast cannot be written", f"{out}: {error.strerror}")) from None
         typer.echo(f"{len(table)} rows written to {out}", err=True)
     elif json_:
         records = json.loads(
