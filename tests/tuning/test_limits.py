@@ -127,3 +127,17 @@ def test_from_python_and_with_a_parameter_that_can_never_be(tmp_path):
         series, trials=2, space={**TINY, "dropout": waiting}, out=tmp_path / "run", baselines="simple"
     )
     assert sum(lstune.resume(run.path, trials=3).result["trials"].values()) == 3
+
+
+def test_a_run_that_is_killed_before_its_folder_is_whole_is_not_finished(short, tmp_path, monkeypatch):
+    def end(*_):
+        raise SystemExit
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("lstune.report.write_report", end)
+        with pytest.raises(SystemExit):
+            lstune.tune(make_series(), trials=4, space=SPACE, workers=1, seed=2, out=folder)
+    assert not (folder / "report.html").exists()
+    assert without_time(resume(folder).result) == without_time(short.result)
+    assert (folder / "report.html").exists()

@@ -464,18 +464,15 @@ class Work:
             series=self.series,
             options=self.options,
             trials=trials,
-            seconds={
-                "search": searched,
-                "refit": self.budget.spent() - searched,
-                "total": self.budget.spent(),
-            },
+            seconds={"search": searched, "refit": self.budget.spent() - searched, "total": self.budget.spent()},
             best=getattr(best, "setting", None) or getattr(best, "params", {}),
             scored=scored,
             forecaster=forecaster,
             interrupted=interrupted,
             mixture=mixture,
         )
-        folder.write_json("result", result)
+        # Interrupted until the folder is whole, so that a run killed before that can be resumed.
+        folder.write_json("result", {**result, "interrupted": True})
         last = self.split.folds[-1]
         write_predictions(
             folder.predictions,
