@@ -208,6 +208,9 @@ def test_a_given_step_averages_finer_rows():
     assert series.freq == "D"
     assert np.allclose(series.values, values.reshape(30, 24).mean(axis=1))
     assert told(series, "720 rows were averaged onto 30 steps of one day")
+    assert not told(series, "The last step")
+    begun = read_series(frame(stamps[:-15], values[:-15]), freq="D")
+    assert told(begun, "The last step, 2024-01-30 00:00:00, averages 9 rows where 24 are usual")
     with pytest.raises(DataError, match="finer than the rows"):
         read_series(frame(stamps, values), freq="5min")
 

@@ -245,6 +245,13 @@ def _resample(raw: RawRows, freq: str) -> tuple[RawRows, Grid]:
         rows = rows.noted(
             f"{len(raw.stamps)} rows were averaged onto {len(stamps)} steps of one {step_name(freq)}"
         )
+    # A step that the data only begin to fill is a noisier mean, and the forecast starts from it.
+    counts = table["row"].resample(freq).count().to_numpy()[known]
+    if counts[-1] <= 0.75 * np.median(counts):
+        rows = rows.noted(
+            f"The last step, {stamps[-1]}, averages {counted(int(counts[-1]), 'row')} where "
+            f"{np.median(counts):g} are usual"
+        )
     return rows, Grid(stamps, np.flatnonzero(known), freq, closed=freq == "B")
 
 
