@@ -145,13 +145,14 @@ def test_values_at_the_edge_name_the_option_that_widens():
     ]
 
 
-def test_the_command_tells_what_wasasked():
+def test_the_command_tells_what_was_asked():
     settings = {
         "series": {"source": "my data.csv"},
-        "changed": ["units", "loss"],
+        "changed": ["units", "loss", "dropout"],
         "space": {
             "units": {"type": "int", "low": 8, "high": 16, "log": True},
             "loss": {"type": "choice", "options": ["mae", "mse"]},
+            "dropout": {"type": "fixed", "value": 0.123456789},
         },
         "options": {"horizon": 24, "method": "tpe", "budget": 90.0, "seed": 3, "ensemble": False},
         "reading": {"target": "y", "features": ["a", "b"], "header": False, "missing": ["?", "x y"]},
@@ -159,7 +160,7 @@ def test_the_command_tells_what_wasasked():
     assert command(settings) == (
         "lstune tune 'my data.csv' --target y --features a,b --read header=no --read 'missing=?,x y' "
         "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log "
-        "--set loss=mae,mse"
+        "--set loss=mae,mse --set dropout=0.123456789"
     )
     assert command({**settings, "changed": None}) is None
     assert command({**settings, "series": {}}) is None

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from lstune.report.numbers import plain
 from lstune.search.params import param_to_dict
 from lstune.series import READ_OPTIONS, format_reading
 
@@ -59,7 +58,7 @@ def command(settings: Mapping[str, Any]) -> str | None:
         value = options.get(name, default)
         if value is None or value == default:
             continue
-        text = f"{value:g}s" if name == "budget" else str(value)
+        text = f"{_exact(value)}s" if name == "budget" else str(value)
         parts.append(f"--{name.replace('_', '-')} {shlex.quote(text)}")
     if options.get("ensemble") is False:
         parts.append("--no-ensemble")
@@ -68,12 +67,17 @@ def command(settings: Mapping[str, Any]) -> str | None:
     return " ".join(parts)
 
 
+def _exact(value: Any) -> str:
+    """A value as a command takes it, to the last digit: 0.1, 60, adam."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
 def _override(settings: Mapping[str, Any], name: str) -> str:
     param = settings["space"][name]
     table = param if isinstance(param, Mapping) else param_to_dict(param)
     kind = table.get("type")
     if kind == "fixed":
-        return plain(table["value"])
+        return _exact(table["value"])
     if kind == "choice":
-        return ",".join(plain(option) for option in table["options"])
-    return f"{plain(table['low'])}..{plain(table['high'])}" + (":log" if table.get("log") else "")
+        return ",".join(_exact(option) for option in table["options"])
+    return f"{_exact(table['low'])}..{_exact(table['high'])}" + (":log" if table.get("log") else "")

@@ -32,11 +32,11 @@ from lstune.report.data import (
     TrialRow,
 )
 from lstune.report.numbers import (
+    as_option,
     autocorrelation,
     expected_optimism,
     histogram,
     or_none,
-    plain,
     rounded,
     thin,
     versus,
@@ -410,8 +410,8 @@ def _edges(space: Space | None, best: Mapping[str, Any]) -> list[str]:
         span = _wider(param, best[name])
         if span is not None:
             out.append(
-                f"{name} = {plain(best[name])} lies at the edge of what was searched "
-                f"({plain(param.low)} to {plain(param.high)}); to look further: --set {name}={span}"
+                f"{name} = {as_option(best[name])} lies at the edge of what was searched "
+                f"({as_option(param.low)} to {as_option(param.high)}); to look further: --set {name}={span}"
             )
     return out
 
@@ -423,7 +423,7 @@ def _wider(param: Int | Float, value: Any) -> str | None:
     else:
         place = (value - low) / (high - low)
     if place >= 1 - _EDGE:
-        return f"{plain(low)}..{plain(high * 2 if param.log else high + (high - low))}"
+        return f"{as_option(low)}..{as_option(high * 2 if param.log else high + (high - low))}"
     if place > _EDGE:
         return None
     below: float = low / 4 if param.log else low - (high - low)
@@ -431,4 +431,4 @@ def _wider(param: Int | Float, value: Any) -> str | None:
         below = max(1, round(below))
     elif not param.log and low >= 0:
         below = max(0.0, below)
-    return None if below >= low else f"{plain(below)}..{plain(high)}"
+    return None if below >= low else f"{as_option(below)}..{as_option(high)}"

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "as_option",
     "autocorrelation",
     "best_so_far",
     "expected_optimism",
     "histogram",
     "or_none",
-    "plain",
     "rounded",
     "thin",
     "versus",
@@ -31,8 +31,8 @@ def rounded(values: Any, digits: int = 6) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in np.asarray(values, dtype=np.float64).ravel()]
 
 
-def plain(value: Any) -> str:
-    """A value of a setting as a command takes it."""
+def as_option(value: Any) -> str:
+    """A value of a setting as one would give it to a command, in six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

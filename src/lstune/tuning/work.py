@@ -464,7 +464,7 @@ class Work:
             series=self.series,
             options=self.options,
             trials=trials,
-            seconds={"search": searched, "refit": self.budget.spent() - searched, "total": self.budget.spent()},
+            seconds={"search": searched, "refit": (spent := self.budget.spent()) - searched, "total": spent},
             best=getattr(best, "setting", None) or getattr(best, "params", {}),
             scored=scored,
             forecaster=forecaster,
