@@ -70,8 +70,7 @@ def test_losses_and_steps_agree_with_the_mean_error():
 
 def test_verdict_evidence_and_shares_do_not_see_them():
     def verdict(change):
-        rng = np.random.default_rng(1)
-        return judge(TRUTH, change(FORECAST), {"naive": change(NAIVE)}, horizon=4, rng=rng)
+        return judge(TRUTH, change(FORECAST), {"naive": change(NAIVE)}, horizon=4)
 
     assert verdict(spoilt) == verdict(np.array)
     mae = [measure("mae", TRUTH, forecast) for forecast in (FORECAST, NAIVE)]

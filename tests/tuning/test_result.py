@@ -17,12 +17,12 @@ def test_a_simple_forecast_that_was_clearly_better_is_named():
     series = make_series(noise=0.02)
     split = split_series(series, horizon=1, max_lookback=12)
     naive = Forecaster((), 1, take_rows(series, -60), {"naive": 1.0})
-    found = score_test(naive, series, split, 0, reason="time ended")
+    found = score_test(naive, series, split, reason="time ended")
     assert found.verdict.baseline == "seasonal_naive"
     assert "use the naive forecast (time ended; on the test tail seasonal naive was" in found.verdict.text
     assert not found.verdict.has_skill
     seasonal = Forecaster((), 1, take_rows(series, -60), {"seasonal_naive": 1.0})
-    assert "on the test tail" not in score_test(seasonal, series, split, 0, reason="time ended").verdict.text
+    assert "on the test tail" not in score_test(seasonal, series, split, reason="time ended").verdict.text
 
 
 def test_rows_that_count_alone_must_hold_a_season():
@@ -41,7 +41,7 @@ def test_a_gain_of_nothing_is_not_worth_a_word():
     series = datasets.load("amzn")
     split = split_series(series, horizon=1, max_lookback=12)
     naive = Forecaster((), 1, take_rows(series, -60), {"naive": 1.0})
-    found = score_test(naive, series, split, 0, reason="time ended").verdict
+    found = score_test(naive, series, split, reason="time ended").verdict
     assert (found.baseline, found.text) == (
         "drift",
         "no skill over naive: use the naive forecast (time ended)",

@@ -39,24 +39,27 @@ def _losses(first: Any, second: Any) -> tuple[F64, F64]:
 def diebold_mariano(first: Any, second: Any, *, horizon: int = 1) -> DieboldMariano:
     """Test equal accuracy of two forecasts by their losses (N,) at successive origins.
 
-    Statistic of Diebold & Mariano (1995) with autocovariances up to `horizon - 1`, corrected for small
-    samples and compared with Student's t as in Harvey, Leybourne & Newbold (1997), equations 8 and 9.
-    Where that variance estimate is not positive, Bartlett's weights are used (it can be negative for
-    horizon > 1). Losses that never differ give a statistic of 0 and p = 1. With no more origins than twice
-    the horizon, nothing can be said: p = 1.
+    The test of Diebold & Mariano (1995) with the variance that Lazarus, Lewis, Stock & Watson (2018, JBES 36)
+    recommend: the mean of the first B squared cosine transforms, compared with Student's t of B degrees.
+    The textbook variance, autocovariances up to `horizon - 1`, is right for forecasts that waste nothing; the
+    errors of a seasonal naive one lean on each other at any horizon, and equal forecasts would be told apart
+    in 5 to 50 of 100 cases. B is theirs, 0.41 N^(2/3), but no more than 2 N / (3 horizon), since losses of
+    overlapping targets are alike over `horizon` origins: 4 to 8 of 100 in simulations of 60 to 450 origins.
+    Losses that never differ give a statistic of 0 and p = 1. With no more origins than twice the horizon,
+    nothing can be said: p = 1.
     """
     a, b = _losses(first, second)
     gap = a - b
-    n = len(gap)
     mean = float(gap.mean())
     if not np.any(gap != mean):  # a constant difference has no variance to compare with
         sure = mean != 0.0
         return DieboldMariano(math.copysign(math.inf, mean) if sure else 0.0, 0.0 if sure else 1.0)
-    correction = _small_sample(n, horizon)
-    if correction <= 0:
+    degrees = _degrees(len(gap), horizon)
+    if degrees == 0:
         return DieboldMariano(0.0, 1.0)
-    statistic = mean / math.sqrt(_long_run_variance(gap - mean, horizon) / n) * correction
-    return DieboldMariano(statistic, _two_sided_t(statistic, n - 1))
+    slow = _cosines(gap, degrees)
+    statistic = mean / math.sqrt(float(slow @ slow) / degrees / len(gap))
+    return DieboldMariano(statistic, _two_sided_t(statistic, degrees))
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,11 @@ def encompassing(actual: Any, first: Any, second: Any, *, horizon: int = 1) -> E
 
     The weight w of the mix first + w (second - first) with the least squared error (Bates & Granger 1969;
     Granger & Ramanathan 1984), and its t, positive where the second helps: the encompassing test of Harvey,
-    Leybourne & Newbold (1998) in its regression form. Errors of `horizon` rows overlap, so the variance is
-    that of `diebold_mariano`, and so is the correction for small samples. Forecasts may differ in little and
-    still be told apart: two errors that have most in common hide that from a comparison of their sizes.
-    Weight and t are 0 where the forecasts are equal or the origins no more than twice the horizon. Targets of
+    Leybourne & Newbold (1998) in its regression form. Errors of `horizon` rows overlap, so the variance takes
+    autocovariances up to `horizon - 1` (with Bartlett's weights where it would not be positive), corrected
+    for small samples as in Harvey, Leybourne & Newbold (1997). Forecasts may differ in little and still be
+    told apart: two errors that have most in common hide that from a comparison of their sizes. Weight and t
+    are 0 where the forecasts are equal or the origins no more than twice the horizon. Targets of
     NaN do not count; every origin has one that is known.
     """
     truth, base, other = (np.asarray(part, dtype=np.float64) for part in (actual, first, second))
@@ -116,42 +120,52 @@ def _long_run_variance(centred: F64, horizon: int) -> float:
     return variance
 
 
-def _two_sided_t(statistic: float, degrees: int) -> float:
-    # The incomplete beta function avoids importing scipy.stats, which takes half a second.
-    from scipy.special import betainc
+def _degrees(n: int, horizon: int) -> int:
+    """How many cosines tell the variance of a mean over n origins; 0 where n is too small to judge."""
+    if n <= 2 * horizon:
+        return 0
+    return max(2, int(min(0.41 * n ** (2 / 3), 2 * n / (3 * horizon))))
 
-    return float(betainc(degrees / 2.0, 0.5, degrees / (degrees + statistic**2)))
+
+def _cosines(losses: F64, count: int) -> F64:
+    """The first `count` cosine transforms (count,) of losses (N,); a mean of their squares is a variance."""
+    from scipy.fft import dct
+
+    transformed: F64 = dct(losses, norm="ortho")
+    return transformed[1 : count + 1]
+
+
+def _two_sided_t(statistic: float, degrees: int) -> float:
+    # scipy.stats would do the same, and takes half a second to import.
+    from scipy.special import stdtr
+
+    return float(2.0 * stdtr(degrees, -abs(statistic)))
 
 
 def skill_interval(
-    model: Any,
-    baseline: Any,
-    *,
-    rng: np.random.Generator,
-    level: float = 0.95,
-    horizon: int = 1,
-    resamples: int = 2000,
+    model: Any, baseline: Any, *, level: float = 0.95, horizon: int = 1
 ) -> tuple[float, float]:
     """Interval of the skill 1 - sum(model) / sum(baseline) over losses (N,) at successive origins.
 
-    Circular block bootstrap (Politis & Romano 1992), percentile interval; blocks of max(horizon, N^(1/3))
-    origins keep neighbouring errors together. NaN bounds where the baseline is without error, and with no
-    more origins than twice the horizon: two blocks say nothing of how much they differ.
+    Every skill that `diebold_mariano` does not reject: Fieller's (1954) interval of a ratio of two means,
+    with that test's variance. So 0 lies outside exactly where that test's p is below 1 - level. NaN bounds
+    where the baseline is without error, where its mean is not told from 0, and with no more origins than
+    twice the horizon.
     """
+    from scipy.special import stdtrit
+
     a, b = _losses(model, baseline)
-    n = len(a)
-    if b.sum() <= 0 or n <= 2 * horizon:
+    degrees = _degrees(len(a), horizon)
+    if b.sum() <= 0 or degrees == 0:
         return math.nan, math.nan
-    block = min(n, max(horizon, round(n ** (1 / 3)), 1))
-    count = -(-n // block)
-    starts = rng.integers(0, n, size=(resamples, count))
-
-    def block_sums(losses: F64) -> F64:
-        running = np.concatenate([[0.0], np.cumsum(np.concatenate([losses, losses[:block]]))])
-        return running[starts + block] - running[starts]
-
-    top, bottom = block_sums(a).sum(axis=1), block_sums(b).sum(axis=1)
-    skill = 1.0 - np.divide(top, bottom, out=np.full(resamples, np.nan), where=bottom > 0)
-    tail = (1.0 - level) / 2.0
-    low, high = np.nanquantile(skill, [tail, 1.0 - tail])
-    return float(low), float(high)
+    top, bottom = float(a.mean()), float(b.mean())
+    slow_a, slow_b = _cosines(a, degrees), _cosines(b, degrees)
+    # The ratios r with (top - r bottom)^2 <= share |slow_a - r slow_b|^2 lie between the roots of a parabola.
+    share = float(stdtrit(degrees, 0.5 + level / 2.0)) ** 2 / (degrees * len(a))
+    square = bottom**2 - share * float(slow_b @ slow_b)
+    middle = top * bottom - share * float(slow_a @ slow_b)
+    rest = top**2 - share * float(slow_a @ slow_a)
+    if square <= 0:
+        return math.nan, math.nan
+    spread = math.sqrt(max(0.0, middle**2 - square * rest))
+    return 1.0 - (middle + spread) / square, min(1.0, 1.0 - (middle - spread) / square)

@@ -62,7 +62,6 @@ def score_test(
     forecaster: Forecaster,
     series: Series,
     split: Split,
-    seed: int,
     statistical: Mapping[str, F64] | None = None,
     reason: str = "",
 ) -> Scored:
@@ -77,8 +76,7 @@ def score_test(
         **baseline_forecasts(series.values, origins, horizon=horizon, season=series.season),
         **(statistical or {}),
     }
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x74657374]))
-    verdict = judge(actual, forecasts, baselines, horizon=horizon, rng=rng)
+    verdict = judge(actual, forecasts, baselines, horizon=horizon)
     if not forecaster.members:
         label = BASELINES[next(iter(forecaster.baselines))].label
         text = f"no skill over {label}: use the {label} forecast ({reason})"

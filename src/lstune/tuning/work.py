@@ -178,7 +178,7 @@ class Work:
         baselines, notes = statistical(keep)
         for note in notes:
             self.progress.note(note)
-        scored = score_test(tested, self.series, self.split, self.options.seed, baselines, mixture.reason)
+        scored = score_test(tested, self.series, self.split, baselines, mixture.reason)
         if mixture.reason == OUT_OF_TIME:
             self.progress.note(f"This is a simple forecast alone: {OUT_OF_TIME}. Give a larger --budget.")
         self._write(folder, trials, searched, mixture, scored, fitted, interrupted)
