@@ -10,7 +10,7 @@ import pytest
 
 from lstune.errors import DataError, UserError
 from lstune.series import Series, future_timestamps, read_series
-from lstune.series.season import find_season, season_candidates
+from lstune.series.season import find_season, season_candidates, with_season_of
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 
@@ -248,6 +248,16 @@ def test_a_season_is_confirmed_by_the_first_half_alone():
     assert find_season(np.tile([1.0, 5, 2, 8, 3, 9, 4.0, 7, 0], 40), "") == (9, True)
     assert find_season(np.random.default_rng(0).normal(size=500).cumsum(), "")[0] == 1
     assert find_season(np.zeros(40), "h") == (1, False)  # a season is not named that is hardly seen once
+
+
+def test_a_season_is_that_of_a_given_share_of_the_rows():
+    stamps, values = hourly(24 * 40, noise=0.5)
+    values[24 * 12 : 24 * 20] = np.random.default_rng(5).normal(size=24 * 8) * 100
+    series = read_series(frame(stamps, values))
+    assert not series.seasonal  # the half
+    assert with_season_of(series, 0.7) is series
+    told = with_season_of(series, 0.3)
+    assert (told.season, told.seasonal) == (24, True)
 
 
 def test_newer_rows_may_be_few():

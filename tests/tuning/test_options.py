@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import lstune
 from lstune.errors import ConfigError, UserError
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.resume import resume
+from lstune.tuning.run import open_series
 
 from .conftest import TINY, make_series
 
@@ -49,3 +51,18 @@ def test_a_comparison_with_scalars_of_numpy(tmp_path):
     assert [search["seed"] for search in done.result["searches"]] == [3, 4]
     with pytest.raises(UserError, match="seeds must be"):
         lstune.compare(make_series(), seeds=np.bool_(True), out=tmp_path / "other")
+
+
+def test_a_season_is_not_looked_for_in_validation_rows():
+    options = TuneOptions(folds=3)
+    assert options.training_share == pytest.approx(0.4)
+    assert TuneOptions(folds=9).training_share == pytest.approx(0.85 / 3)
+    assert TuneOptions(test_fraction=0.6, validation_fraction=0.6).training_share == 0.0
+    stamps = pd.date_range("2024-01-01", periods=960, freq="h")
+    values = np.sin(np.arange(960) * 2 * np.pi / 24) + 0.1 * np.random.default_rng(0).normal(size=960)
+    validation = slice(int(0.4 * 960), 480)  # in the first half all the same
+    values[validation] = 100 * np.random.default_rng(5).normal(size=480 - int(0.4 * 960))
+    table = pd.DataFrame({"time": stamps, "load": values})
+    assert not open_series(table, 0.7, target="load").seasonal
+    assert open_series(table, options.training_share, target="load").seasonal
+    assert open_series(table, options.training_share, target="load", season=12).season == 12

@@ -39,6 +39,7 @@ _HOMES = {
     "take_rows": "data",
     "truth_after": "windows",
     "with_known": "known",
+    "with_season_of": "season",
 }
 
 __all__ = list(_HOMES)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["find_season", "season_candidates"]
+from lstune.series.data import Series
+
+__all__ = ["find_season", "season_candidates", "with_season_of"]
 
 F64 = npt.NDArray[np.float64]
 # Autocorrelation of the steps from row to row that counts as a season; by chance it is 1 / sqrt(rows).
@@ -37,15 +41,29 @@ def season_candidates(freq: str) -> tuple[int, ...]:
     return found or (1,)
 
 
-def find_season(values: F64, freq: str) -> tuple[int, bool]:
+def with_season_of(series: Series, share: float) -> Series:
+    """The series with the season that its first `share` of rows tell, where that is less than half of them.
+
+    Reading looks at the first half, before anybody has said how many rows are for training.
+    """
+    if share >= 0.5:
+        return series
+    season, seasonal = find_season(
+        series.values, series.freq if series.regular or series.freq == "B" else "", share
+    )
+    return replace(series, season=season, seasonal=seasonal)
+
+
+def find_season(values: F64, freq: str, share: float = 0.5) -> tuple[int, bool]:
     """(season, confirmed) of values without gaps.
 
-    Only the first half of the rows is looked at, which lies before the usual validation and test parts. A
-    season is confirmed when the steps from row to row are correlated with those a season earlier. Of several,
-    that one is taken whose seasonal naive forecast errs least, as the baseline that models must beat;
-    if none is confirmed, the calendar's first. Without timestamps the first high peak of all lags is taken.
+    Only the first `share` of the rows is looked at; the half lies before the usual validation and test parts.
+    A season is confirmed when the steps from row to row are correlated with those a season earlier. Of
+    several, that one is taken whose seasonal naive forecast errs least, as the baseline that models must
+    beat; if none is confirmed, the calendar's first. Without timestamps the first high peak of all lags is
+    taken.
     """
-    half = values[: len(values) // 2]
+    half = values[: int(len(values) * share)]
     steps = np.diff(half)
     # Forecasts by a season that is hardly seen once cannot be compared with anything.
     candidates = tuple(season for season in season_candidates(freq) if 2 * season <= len(values)) or (1,)

@@ -173,7 +173,7 @@ def compare(
     try:
         columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
         columns |= reading or {}
-        series = open_series(data, **columns)
+        series = open_series(data, base.training_share, **columns)
         folder = RunFolder(out if out is not None else default_folder(f"compare-{series.name}"))
         contest = _Contest(series, base, space, folder, shown)
         contest.run(contenders, range(base.seed, base.seed + seeds))

@@ -74,6 +74,13 @@ class TuneOptions:
         return self.budget
 
     @property
+    def training_share(self) -> float:
+        """The share of the rows before every validation row; folds leave a third of what is no test."""
+        before = 1.0 - self.test_fraction
+        left = before - self.folds * self.validation_fraction
+        return max(0.0, left if self.folds == 1 else max(left, before / 3))
+
+    @property
     def threads(self) -> int:
         """The number of trials at once."""
         return self.workers or available_cores()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lstune.errors import UserError, explain
 from lstune.forecaster import Forecaster, load_forecaster
 from lstune.search import Space
-from lstune.series import Series, format_reading, read_series
+from lstune.series import Series, format_reading, read_series, with_season_of
 from lstune.tuning.clock import parse_duration
 from lstune.tuning.folder import RunFolder, default_folder
 from lstune.tuning.options import TuneOptions
@@ -151,7 +151,7 @@ def tune(
     try:
         columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
         columns |= reading or {}
-        series = open_series(data, **columns)
+        series = open_series(data, options.training_share, **columns)
         folder = RunFolder(out if out is not None else default_folder(series.name))
         source = str(data) if isinstance(data, (str, Path)) else None
         Work(series, options, space, columns, shown, began, source).run(folder)
@@ -160,8 +160,18 @@ def tune(
         shown.close()
 
 
-def open_series(data: Any, **reading: Any) -> Series:
-    """A Series from whatever `tune` takes; a name that is no file is looked up among the shipped datasets."""
+def open_series(data: Any, training_share: float, **reading: Any) -> Series:
+    """A Series from whatever `tune` takes; a name that is no file is looked up among the shipped datasets.
+
+    Its season, unless given or the data a Series, is what the first `training_share` of its rows tell.
+    """
+    series = _open(data, **reading)
+    if isinstance(data, Series) or reading.get("season") is not None:
+        return series
+    return with_season_of(series, training_share)
+
+
+def _open(data: Any, **reading: Any) -> Series:
     if isinstance(data, Series) and (given := format_reading(reading)):
         raise UserError(
             explain("A Series is read already", ", ".join(given), "Give these options to read_series")

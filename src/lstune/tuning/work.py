@@ -206,11 +206,12 @@ class Work:
     def _space(self, changes: Any) -> tuple[Space, list[dict[str, Any]]]:
         options, series = self.options, self.series
         share = 1.0 - options.test_fraction - options.validation_fraction
+        unseen = max(1, int(len(series) * options.training_share))
         nature = Nature(
             rows=max(1, int(len(series) * share)),
             season=series.season if series.seasonal else 1,
             positive="log_difference" in allowed_transforms(series.values),
-            multiplicative=is_multiplicative(series.values[: max(1, int(len(series) * share))]),
+            multiplicative=is_multiplicative(series.values[:unseen]),
             horizon=options.horizon,
             dated=series.has_timestamps,
             features=len(series.feature_names),
