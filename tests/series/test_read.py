@@ -325,7 +325,7 @@ def fails(match, **options):
         fails(r"'weather' must hold numbers, but 40 of its 40 rows.*'rain' in lines 2, 3", target="weather"),
         fails(r"'weather' does not hold timestamps", target="close", timestamp="weather"),
         fails(r"freq must be a pandas frequency.*fortnight", target="close", freq="fortnight"),
-        fails(r"repeats must be one of", target="close", repeats="middle"),
+        fails(r"repeats .* is one of auto, mean", target="close", repeats="middle"),
         fails(r"unexpected keyword argument 'traget'.*Known: target", traget="close"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lstune.errors import UserError
+from lstune.errors import DataError, UserError
 from lstune.series import READ_OPTIONS, format_reading, parse_reading, read_series
 from lstune.series._rows import CleanOptions
 from lstune.series.columns import ReadOptions
@@ -98,3 +98,54 @@ def test_read_series_itself_refuses_bad_values(options, tmp_path):
     (tmp_path / "a.csv").write_text("day,y\n2024-01-01,1\n")
     with pytest.raises(UserError, match=next(iter(options))):
         read_series(tmp_path / "a.csv", **options)
+
+
+def test_python_takes_the_words_and_values_of_the_command_line(tmp_path):
+    file = tmp_path / "plain.csv"
+    file.write_text("\n".join(f"2024-01-{day:02d};{day}.5;-999" for day in range(1, 29)))
+    words = {"header": "no", "max_gap": "3", "days": "no"}
+    series = read_series(file, **words, target="column_2", missing=(-999,), season=np.int64(7))
+    assert (series.values[0], len(series), series.season) == (1.5, 28, 7)
+    stamps = pd.date_range("2024-01-01", periods=30)
+    table = pd.DataFrame({0: stamps, 1: np.arange(30.0), 2: np.arange(30) % 5})
+    series = read_series(table, target=1, features=[2], freq=pd.offsets.Day())
+    assert (series.target, series.feature_names) == ("1", ("2",))
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"max_gap": "x"}, "max_gap .* is a whole number of 0 or more"),
+        ({"max_gap": 2.5}, "max_gap .* is a whole number of 0 or more"),
+        ({"season": True}, "season .* is a whole number of 1 or more"),
+        ({"header": "perhaps"}, "header .* is yes or no"),
+        ({"days": 3}, "days .* is yes or no"),
+    ],
+)
+def test_values_of_python_that_are_none(option, words):
+    with pytest.raises(UserError, match=words):
+        read_series(pd.DataFrame({"y": np.arange(30.0)}), **option)
+
+
+def test_masked_values_are_missing():
+    values = np.ma.masked_greater(np.where(np.arange(60) == 50, 1e6, np.arange(60.0)), 1e5)
+    series = read_series(values)
+    assert series.values.max() < 100
+    assert not series.observed[50]
+
+
+def test_an_index_of_several_levels_becomes_columns(tmp_path):
+    stamps = pd.date_range("2024-01-01", periods=40)
+    table = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": np.arange(40.0)}).set_index(
+        ["unique_id", "ds"]
+    )
+    series = read_series(table)
+    assert (series.target, series.freq, len(series)) == ("y", "D", 40)
+    pytest.importorskip("pyarrow")
+    table.to_parquet(tmp_path / "levels.parquet")
+    assert np.array_equal(read_series(tmp_path / "levels.parquet").timestamps, stamps)
+
+
+def test_a_mapping_of_single_values_is_refused():
+    with pytest.raises(DataError, match=r"must be a list of values.*a: 5"):
+        read_series({"a": 5})

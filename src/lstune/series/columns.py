@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +82,9 @@ def names_of(names: Sequence[str] | str) -> tuple[str, ...]:
     """Column names from a list, or from one text with commas."""
     if isinstance(names, str):
         return tuple(part.strip() for part in names.split(",") if part.strip())
-    return tuple(names)
+    if not isinstance(names, Iterable):
+        return (str(names),)
+    return tuple(str(name) for name in names)
 
 
 def select(table: Table, options: ReadOptions) -> RawRows:

@@ -16,6 +16,7 @@ from lstune.series._rows import RawRows
 from lstune.series.clean import CleanOptions, clean
 from lstune.series.columns import ReadOptions, Table, names_of, select
 from lstune.series.data import Series
+from lstune.series.reading import check_reading
 
 __all__ = ["read_rows", "read_series"]
 
@@ -73,9 +74,13 @@ def read_rows(
     **options: Any,
 ) -> tuple[RawRows, CleanOptions]:
     """The rows as they stand in the source, and how they are to be cleaned; as `read_series` takes them."""
-    cleaning: dict[str, Any] = {key: options.pop(key) for key in _CLEANING if key in options}
     if freq is not None:
-        cleaning["freq"] = freq
+        options["freq"] = freq
+    options = check_reading(options)
+    cleaning: dict[str, Any] = {key: options.pop(key) for key in (*_CLEANING, "freq") if key in options}
+    for key in ("target", "timestamp"):  # names of columns may be numbers
+        if options.get(key) is not None:
+            options[key] = ",".join(names_of(options[key]))
     clean_options = replace(clean_options or CleanOptions(), **cleaning)
     wanted: tuple[str, ...] | str = "all" if features == "all" else names_of(features)
     try:
@@ -97,8 +102,10 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
     if isinstance(source, pd.Series):
         source = source.to_frame(source.name if source.name is not None else "value")
     elif isinstance(source, Mapping):
-        source = pd.DataFrame({key: pd.Series(list(value)) for key, value in source.items()})
+        source = pd.DataFrame({key: pd.Series(_column(key, value)) for key, value in source.items()})
     elif not isinstance(source, pd.DataFrame):
+        if isinstance(source, np.ma.MaskedArray):
+            source = np.where(np.ma.getmaskarray(source), np.nan, np.asarray(source, dtype=np.float64))
         array = np.asarray(source)
         if array.ndim != 1 or array.dtype.kind not in "iufbO":
             raise DataError(
@@ -109,7 +116,7 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
                 )
             )
         source = pd.DataFrame({"value": array})
-    frame = source
+    frame = _without_levels(source)
     # A nameless index of whole numbers is what filtering leaves behind; others are columns in disguise.
     if frame.index.name is not None or frame.index.dtype.kind not in "iuf":
         label = str(frame.index.name or "index")
@@ -121,6 +128,20 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
         twice = ", ".join(dict.fromkeys(frame.columns[frame.columns.duplicated()]))
         raise DataError(explain("Column names must be unique", twice, "Rename or drop the columns"))
     return Table(frame, name or "series", lambda rows: _places("row", rows, 0))
+
+
+def _column(name: Any, values: Any) -> list[Any]:
+    if np.ndim(values) != 1 or isinstance(values, str):
+        raise DataError(explain("Each column of a mapping must be a list of values", f"{name}: {values!r}"))
+    return list(values)
+
+
+def _without_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """An index of several levels, such as unique_id and ds, becomes columns."""
+    if frame.index.nlevels == 1:
+        return frame
+    given = [name for name in frame.index.names if name in frame.columns]
+    return frame.reset_index(level=given, drop=True) if given else frame.reset_index()
 
 
 def _flat_names(columns: pd.MultiIndex) -> list[str]:
@@ -155,6 +176,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(explain(f"{path.name} is a damaged Parquet file", str(error))) from error
+    frame = _without_levels(frame)
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index(names=str(frame.index.name or "index"))
     return frame.set_axis([str(column) for column in frame.columns], axis=1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lstune.errors import UserError, explain
 
-__all__ = ["READ_OPTIONS", "REPEATS", "ReadOption", "format_reading", "parse_reading"]
+__all__ = ["READ_OPTIONS", "REPEATS", "ReadOption", "check_reading", "format_reading", "parse_reading"]
 
 _WORDS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "bar": "|", "dot": "."}
 _YES = {"yes": True, "true": True, "no": False, "false": False}
@@ -94,13 +94,34 @@ def parse_reading(texts: Sequence[str]) -> dict[str, Any]:
         if name in found:
             raise UserError(explain(f"The option of reading {name} is given twice", text, "Give it once"))
         # A blank may be the value, of the delimiter.
-        parsed = READ_OPTIONS[name].parse(value if value == " " else value.strip())
-        if parsed is None:
-            raise UserError(
-                explain(f"{name} ({READ_OPTIONS[name].help}) is {READ_OPTIONS[name].values}", value)
-            )
-        found[name] = parsed
+        found[name] = _parsed(name, value if value == " " else value.strip(), value)
     return found
+
+
+def check_reading(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same options as values of Python: each checked, and the command line's words understood.
+
+    Names that are no option of reading are left as they are. Raises UserError.
+    """
+    found = dict(given)
+    for name, value in given.items():
+        if name not in READ_OPTIONS or value is None:
+            continue
+        if name == "missing" and not isinstance(value, str):
+            found[name] = tuple(str(text) for text in (value if isinstance(value, Iterable) else [value]))
+        elif name != "missing" or value:
+            # pandas' offsets go by their alias, truth by the words for it.
+            text = getattr(value, "freqstr", str(value))
+            found[name] = _parsed(name, {"True": "yes", "False": "no"}.get(text, text), value)
+    return found
+
+
+def _parsed(name: str, text: str, received: Any) -> Any:
+    option = READ_OPTIONS[name]
+    parsed = option.parse(text)
+    if parsed is None:
+        raise UserError(explain(f"{name} ({option.help}) is {option.values}", received))
+    return parsed
 
 
 def format_reading(reading: Mapping[str, Any]) -> list[str]:
