@@ -18,6 +18,8 @@ A message gives three things: the rule that does not hold, what was received, an
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "UserError",
     "explain",
     "missing_extra",
+    "nearest",
 ]
 
 
@@ -91,6 +94,13 @@ def explain(rule: str, received: Any = None, fix: str | None = None) -> str:
     if fix is not None:
         parts.append(fix.rstrip(".") + ".")
     return " ".join(parts)
+
+
+def nearest(name: Any, names: Iterable[str]) -> str | None:
+    """The step after a name that is none: which of `names` may be meant, if one is near."""
+    lowered = {other.lower(): other for other in names}
+    close = difflib.get_close_matches(name.lower(), lowered, 3, 0.7) if isinstance(name, str) else []
+    return f"Perhaps {' or '.join(repr(lowered[match]) for match in close)} is meant" if close else None
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:

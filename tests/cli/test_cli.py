@@ -94,6 +94,8 @@ def test_forecast_prints_writes_and_takes_newer_rows(finished, file, tmp_path):
     assert [record["timestamp"][:10] for record in records] == ["2021-08-29", "2021-08-30"]
     assert call("forecast", out, "--steps", 4, "--out", tmp_path / "f.csv").stdout == ""
     assert len(pd.read_csv(tmp_path / "f.csv")) == 4
+    assert call("forecast", out, "--json", "--steps", 4, "--out", tmp_path / "f.json").stdout == ""
+    assert len(json.loads((tmp_path / "f.json").read_text())) == 4
     nowhere = call("forecast", out, "--out", tmp_path / "none" / "f.csv")
     assert nowhere.exit_code == 2
     assert "--out must name a file in a folder that exists" in nowhere.stderr

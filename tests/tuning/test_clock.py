@@ -25,8 +25,10 @@ def test_durations(text, seconds):
     "text", ["", "soon", "-5s", "0", "5x", "s", None, True, float("inf"), float("nan"), "10m!"]
 )
 def test_bad_durations_are_refused(text):
-    with pytest.raises(UserError, match="60s, 10m or 2h"):
+    with pytest.raises(UserError, match=r"A budget is .* 60s, 10m or 2h"):
         parse_duration(text)
+    with pytest.raises(UserError, match="A trial timeout is"):
+        parse_duration(text, "A trial timeout")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import lstune
-from lstune.errors import RunError
+from lstune.errors import RunError, UserError
 from lstune.search import TrialRecord, TrialState
 from lstune.tuning.folder import RunFolder
 from lstune.tuning.limits import current_options, is_finished, take_limits
@@ -66,6 +66,13 @@ def test_a_finished_run_that_is_killed_while_it_searches_longer(short, longer, p
     with pytest.raises(RunError, match="finished"):
         resume(folder)
     assert (folder / "settings.json").read_text() == (short.path / "settings.json").read_text()
+
+
+def test_a_limit_below_the_trials_that_are_there_is_refused(short, tmp_path):
+    folder = shutil.copytree(short.path, tmp_path / "run")
+    with pytest.raises(UserError, match=r"counts those that the run has already.*3, and 4 are there"):
+        resume(folder, trials=3)
+    assert without_time(lstune.load(folder).result) == without_time(short.result)
 
 
 def test_a_run_that_is_cut_off_before_and_after_it_gets_a_new_limit(short, processes, tmp_path):

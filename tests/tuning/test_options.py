@@ -18,10 +18,25 @@ from .conftest import TINY, make_series
 @pytest.mark.parametrize("name", ["method", "scheduler"])
 @pytest.mark.parametrize("value", ["magic", ["gp"], ["asha"], [], {}, 5, ""])
 def test_names_that_are_none(tmp_path, name, value):
-    with pytest.raises(ConfigError, match=f"the {name} must be one of .*, ") as caught:
+    with pytest.raises(ConfigError, match=f"The {name} must be one of .*, ") as caught:
         lstune.tune(make_series(), trials=1, space=TINY, out=tmp_path / "run", **{name: value})
     assert str(value) in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ({"method": "TPE"}, "'tpe'"),
+        ({"scheduler": "ASHA"}, "'asha'"),
+        ({"space": {"lr": 0.1}}, "'learning_rate'"),
+        ({"space": {"unit": 8}}, "'units'"),
+        ({"data": "sunspot"}, "'sunspots'"),
+    ],
+)
+def test_names_that_are_near(options, meant):
+    with pytest.raises(UserError, match=f"Perhaps {meant} is meant"):
+        lstune.tune(**{"data": make_series(), "trials": 1, **options})
 
 
 def test_scalars_of_numpy_are_kept_as_plain_data(tmp_path):

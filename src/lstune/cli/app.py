@@ -230,7 +230,9 @@ def forecast(
         Path | None,
         typer.Option(help="File with the coming rows of the columns that are known beforehand."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a CSV file (JSON with --json) instead of printing.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON records.")] = False,
 ) -> None:
     """Forecast coming rows with a finished run."""
@@ -242,17 +244,21 @@ def forecast(
             explain("--out must name a file in a folder that exists", str(out), f"Make {out.parent} first")
         )
     table = load(run).predict(steps, data, known)
-    if out is not None:
-        try:
-            write_whole(out, table.to_csv())
-        except OSError as error:
-            raise RunError(explain("The forecast cannot be written", f"{out}: {error.strerror}")) from None
-        typer.echo(f"{len(table)} rows written to {out}", err=True)
-    elif json_:
+    if json_:
         records = json.loads(
             table.reset_index().to_json(orient="records", date_format="iso", double_precision=10)
         )
-        typer.echo(json.dumps(records, indent=2))
+        text = json.dumps(records, indent=2) + "\n"
+    else:
+        text = table.to_csv()
+    if out is not None:
+        try:
+            write_whole(out, text)
+        except OSError as error:
+            raise RunError(explain("The forecast cannot be written", f"{out}: {error.strerror}")) from None
+        typer.echo(f"{_rows(len(table))} written to {out}", err=True)
+    elif json_:
+        typer.echo(text, nl=False)
     else:
         typer.echo(forecast_table(table))
     if table.attrs["note"]:
@@ -260,9 +266,14 @@ def forecast(
     bare = int(table.isna().any(axis=1).sum())
     if bare:
         typer.echo(
-            f"The last {bare} of {len(table)} rows have no interval: none was measured so far ahead.",
+            f"The last {_rows(bare)} of {len(table)} {'has' if bare == 1 else 'have'} no interval: none was "
+            "measured so far ahead.",
             err=True,
         )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 app.command()(_guarded(report))

@@ -80,7 +80,7 @@ TestFraction = Annotated[float, typer.Option(help="Share of the rows kept for th
 ValidationFraction = Annotated[float, typer.Option(help="Share of the rows that settings are compared on.")]
 Folds = Annotated[int, typer.Option(help="Rolling origins that finalists are compared on.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-SpaceFile = Annotated[Path | None, typer.Option(help="TOML or JSON file with changes to the search space.")]
+SpaceFile = Annotated[Path | None, typer.Option(help="TOML, JSON or YAML file with changes to the space.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -102,7 +102,7 @@ Storage = Annotated[
     str | None,
     typer.Option(
         envvar="LSTUNE_STORAGE",
-        help="Database URL for the study; a file in the run's folder if not given.",
+        help="Database URL (or journal file) for the study; a file in the run's folder if not given.",
     ),
 ]
 StudyName = Annotated[

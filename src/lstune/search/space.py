@@ -128,13 +128,13 @@ def load_tables(path: str | Path) -> dict[str, Any]:
     except KeyError:
         raise SpaceError(explain("a space file ends in .toml, .json or .yaml", str(path))) from None
     except OSError as error:
-        raise SpaceError(explain("the space file cannot be read", f"{path}: {error.strerror}")) from None
+        raise SpaceError(explain("The space file cannot be read", f"{path}: {error.strerror}")) from None
     except SpaceError:
         raise
     except Exception as error:  # each format has its own parse error
-        raise SpaceError(explain(f"the space file {path.name} is not valid", str(error))) from None
+        raise SpaceError(explain(f"The space file {path.name} is not valid", str(error))) from None
     if not isinstance(data, dict):
-        raise SpaceError(explain(f"the space file {path.name} must hold a table of parameters", data))
+        raise SpaceError(explain(f"The space file {path.name} must hold a table of parameters", data))
     inner = data.get("space")
     return inner if isinstance(inner, dict) and len(data) == 1 else data
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lstune.errors import DataError, UserError, explain
+from lstune.errors import DataError, UserError, explain, nearest
 from lstune.series._numbers import Numbers, parse_numbers
 from lstune.series._rows import RawRows
 from lstune.series._times import Times, looks_like_time, parse_times
@@ -174,18 +173,13 @@ def _one_series(table: Table, options: ReadOptions) -> Table:
 
 
 def _close(name: str, names: Sequence[str]) -> str:
-    lowered = {other.lower(): other for other in names}
-    close = difflib.get_close_matches(name.lower(), list(lowered), 3, 0.6)
-    if not close:
-        return "Choose one of these"
-    return f"Perhaps {' or '.join(repr(lowered[match]) for match in close)} is meant"
+    return nearest(name, names) or ("Choose one of these" if names else "There is no other")
 
 
 def _no_column(name: str, role: str, columns: Sequence[str], table: str) -> str:
     shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-    return explain(
-        f"There is no {role} column '{name}' in {table}", f"columns {shown}", _close(name, columns)
-    )
+    found = f"columns {shown}" if columns else "no further column"
+    return explain(f"There is no {role} column '{name}' in {table}", found, nearest(name, columns))
 
 
 def _find_times(table: Table, options: ReadOptions) -> tuple[str | None, Times | None]:

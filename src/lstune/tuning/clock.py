@@ -16,7 +16,7 @@ __all__ = ["Budget", "Every", "format_seconds", "parse_duration"]
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def parse_duration(text: Any) -> float:
+def parse_duration(text: Any, what: str = "A budget") -> float:
     """Seconds of "60s", "10m", "2h", "1h30m", "90" or a number. Raises UserError for anything else."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         seconds = float(text)
@@ -25,7 +25,7 @@ def parse_duration(text: Any) -> float:
         left = re.sub(r"(\d+(?:\.\d+)?)\s*([smhd]?)|\s", "", str(text).strip().lower())
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts) if parts and not left else -1.0
     if not 0.0 < seconds < float("inf"):
-        raise UserError(explain("A budget is a time above zero such as 60s, 10m or 2h", text))
+        raise UserError(explain(f"{what} is a time above zero such as 60s, 10m or 2h", text))
     return seconds
 
 

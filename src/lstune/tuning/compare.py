@@ -164,7 +164,7 @@ def compare(
         validation_fraction=validation_fraction,
         seed=seed,
         workers=workers,
-        trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
+        trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout, "A trial timeout"),
     )
     seeds = plain(seeds)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:

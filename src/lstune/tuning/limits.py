@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from lstune.errors import UserError, explain
 from lstune.search import Study
 from lstune.tuning.folder import RunFolder
 from lstune.tuning.options import TuneOptions
@@ -38,6 +39,14 @@ def take_limits(folder: RunFolder, options: TuneOptions, study: Study, *, new: b
 
     fresh: whether the budget begins now, so that what trials used before is none of it.
     """
+    if new and options.trials is not None and options.trials < len(study.trials):
+        raise UserError(
+            explain(
+                "trials counts those that the run has already",
+                f"{options.trials}, and {len(study.trials)} are there",
+                "Give a higher number",
+            )
+        )
     own = [trial for trial in study.trials if trial.worker == study.worker]
     used = sum(float(trial.attrs.get("seconds", 0.0)) for trial in own)
     settings = folder.read_json("settings")

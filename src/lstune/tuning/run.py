@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstune.errors import UserError, explain
+from lstune.errors import UserError, explain, nearest
 from lstune.forecaster import Forecaster, load_forecaster
 from lstune.search import Space
 from lstune.series import Series, format_reading, read_series, with_season_of
@@ -143,7 +143,7 @@ def tune(
         ensemble=ensemble,
         storage=storage,
         study=study,
-        trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout),
+        trial_timeout=None if trial_timeout is None else parse_duration(trial_timeout, "A trial timeout"),
         baselines=baselines,
         large_grid=large_grid,
     )
@@ -187,7 +187,8 @@ def _open(data: Any, **reading: Any) -> Series:
                 explain(
                     "The series must be a file or the name of a shipped dataset",
                     data,
-                    f"Give a path, or one of: {', '.join(datasets.list_datasets())}",
+                    nearest(data, datasets.list_datasets())
+                    or f"Give a path, or one of: {', '.join(datasets.list_datasets())}",
                 )
             )
     return read_series(data, **reading)

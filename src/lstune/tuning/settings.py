@@ -17,7 +17,7 @@ from lstune.engine.config import (
     TrainConfig,
     lstm_model,
 )
-from lstune.errors import SpaceError, explain
+from lstune.errors import SpaceError, explain, nearest
 from lstune.series import PipelineConfig
 
 __all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "parse_lags", "recipe"]
@@ -150,11 +150,26 @@ class Recipe:
         )
 
 
+# What others call them.
+_SHORT = {
+    "lr": "learning_rate",
+    "neurons": "units",
+    "hidden_size": "units",
+    "timesteps": "lookback",
+    "window": "lookback",
+    "input_size": "lookback",
+    "batch": "batch_size",
+}
+
+
 def check_names(names: Any) -> None:
     """Raise SpaceError if a name is no hyperparameter of lstune."""
     unknown = [str(name) for name in names if name not in HYPERPARAMETERS]
     if unknown:
-        raise SpaceError(explain(f"Hyperparameters are {', '.join(HYPERPARAMETERS)}", ", ".join(unknown)))
+        meant = nearest(_SHORT.get(unknown[0], unknown[0]), HYPERPARAMETERS)
+        raise SpaceError(
+            explain(f"Hyperparameters are {', '.join(HYPERPARAMETERS)}", ", ".join(unknown), meant)
+        )
 
 
 def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lstune.errors import ConfigError, explain
+from lstune.errors import ConfigError, explain, nearest
 from lstune.search.samplers._base import Context, Sampler, Suggestion
 
 __all__ = ["METHODS", "SAMPLERS", "Context", "Sampler", "Suggestion", "make_sampler", "method_parts"]
@@ -87,12 +87,14 @@ METHODS: dict[str, tuple[str, str]] = {
 def make_sampler(name: str, **options: Any) -> Sampler:
     """The sampler called `name`. Raises ConfigError for an unknown name."""
     if not isinstance(name, str) or name not in SAMPLERS:
-        raise ConfigError(explain(f"the sampler must be one of {', '.join(SAMPLERS)}", name))
+        raise ConfigError(explain(f"The sampler must be one of {', '.join(SAMPLERS)}", name))
     return SAMPLERS[name](**options)
 
 
 def method_parts(method: str) -> tuple[str, str]:
     """The sampler and the scheduler that a method stands for. Raises ConfigError for an unknown one."""
     if not isinstance(method, str) or method not in METHODS:
-        raise ConfigError(explain(f"the method must be one of {', '.join(METHODS)}", method))
+        raise ConfigError(
+            explain(f"The method must be one of {', '.join(METHODS)}", method, nearest(method, METHODS))
+        )
     return METHODS[method]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lstune.errors import ConfigError, explain
+from lstune.errors import ConfigError, explain, nearest
 from lstune.search.schedulers._base import NewTrial, Promotion, Scheduler, rung_epochs
 
 __all__ = [
@@ -57,7 +57,9 @@ SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
 def check_scheduler(name: str) -> None:
     """Raise ConfigError unless there is a scheduler called `name`."""
     if not isinstance(name, str) or name not in SCHEDULERS:
-        raise ConfigError(explain(f"the scheduler must be one of {', '.join(SCHEDULERS)}", name))
+        raise ConfigError(
+            explain(f"The scheduler must be one of {', '.join(SCHEDULERS)}", name, nearest(name, SCHEDULERS))
+        )
 
 
 def make_scheduler(
