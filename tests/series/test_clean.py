@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstune.errors import DataError, UserError
-from lstune.series import Series, future_timestamps, read_series
+from lstune.series import Series, append_rows, future_timestamps, read_series, take_rows
 from lstune.series.season import find_season, season_candidates, with_season_of
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -234,6 +234,28 @@ def test_closed_hours_are_skipped_and_said():
     assert (series.season, series.seasonal) == (7, True)  # seven open hours, not twenty-four
     assert not series.regular
     assert told(series, "closed hours", "consecutive steps")
+    # The coming rows are those of the next open hours, over nights and weekends.
+    for rows in (7 * 40, 7 * 40 + 3, 7 * 45 - 1):
+        coming = stamps[rows : rows + 100]
+        begun = take_rows(series, 0, rows)
+        assert np.array_equal(future_timestamps(begun, len(coming)), coming)
+        assert np.array_equal(append_rows(begun, np.zeros(9)).timestamps[-9:], coming[:9])
+    short = take_rows(series, 0, 7 * 3)  # too little to tell the hours of a week
+    assert future_timestamps(short, 1)[0] == stamps[20] + pd.Timedelta(hours=1)
+
+
+def test_new_opening_hours_are_taken_up_and_times_without_a_plan_go_by_the_step():
+    days = pd.bdate_range("2024-01-01", periods=80)
+    hours = [range(9, 16) if day < pd.Timestamp("2024-02-20") else range(8, 20) for day in days]
+    plan = zip(days, hours, strict=True)
+    stamps = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day, open_ in plan for hour in open_])
+    series = Series(stamps[:-24], np.zeros(len(stamps) - 24), freq="h", regular=False)
+    assert np.array_equal(future_timestamps(series, 24), stamps[-24:])
+    # Three rows and a pause of 31 hours, over and over: at no time of the week is there always one.
+    turns = pd.date_range("2024-01-01", periods=200, freq="34h")
+    stamps = pd.DatetimeIndex([turn + pd.Timedelta(hours=h) for turn in turns for h in range(3)])
+    series = Series(stamps, np.arange(600.0), freq="h", regular=False)
+    assert future_timestamps(series, 1)[0] == stamps[-1] + pd.Timedelta(hours=1)
 
 
 def test_a_season_is_confirmed_by_the_first_half_alone():

@@ -151,16 +151,45 @@ def next_timestamps(timestamps: Any, freq: str) -> Any:
 
 
 def future_timestamps(series: Series, steps: int) -> Any:
-    """The `steps` timestamps after the series' last row."""
+    """The `steps` timestamps after the series' last row.
+
+    Where closed times are skipped, those are the times of the week at which there was a row of late.
+    """
     last = series.timestamps[-1]
     if not series.has_timestamps:
         return pd.RangeIndex(int(last) + 1, int(last) + 1 + steps)
+    if not (series.regular or series.freq == "B"):
+        planned = _open_times(series.timestamps, steps)
+        if planned is not None:
+            return planned
     offset = pd.tseries.frequencies.to_offset(series.freq)
     stamps = []
     for _ in range(steps):
         last = last + offset
         stamps.append(last)
     return pd.DatetimeIndex(stamps)
+
+
+_WEEK = 7 * 24 * 3600 * 1_000_000  # microseconds
+_RECENT = 8  # weeks whose rows tell the open hours: a season's change of hours is soon seen
+
+
+def _open_times(timestamps: pd.DatetimeIndex, steps: int) -> pd.DatetimeIndex | None:
+    """The next `steps` times of the week that had a row in half of the last weeks; None without a plan."""
+    stamps = _stamp_numbers(timestamps[timestamps > timestamps[-1] - pd.Timedelta(weeks=_RECENT)])
+    weeks = (stamps[-1] - stamps[0]) / _WEEK
+    if weeks < 1.0:
+        return None
+    times, counts = np.unique(stamps % _WEEK, return_counts=True)
+    times = times[counts >= 0.5 * weeks]
+    # What keeps no weekly plan has its rows all over the week, each time once.
+    if len(times) < 0.5 * len(stamps) / weeks:
+        return None
+    now = stamps[-1] % _WEEK
+    later = int(np.searchsorted(times, now, side="right")) + np.arange(steps)
+    turns, places = np.divmod(later, len(times))
+    found = stamps[-1] - now + turns * _WEEK + times[places]
+    return pd.DatetimeIndex(found.astype("datetime64[us]"))
 
 
 def take_rows(series: Series, start: int | None = None, stop: int | None = None) -> Series:

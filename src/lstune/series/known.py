@@ -72,7 +72,7 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
     if rows.stamps is None:
         raise DataError(explain(rule, "rows without timestamps", fix))
     given = continued(_alone(series), rows, cleaning)
-    first = int(given.timestamps.searchsorted(coming))
+    first = int(given.timestamps.searchsorted(series.timestamps[-1], side="right"))
     begins = first < len(given) and given.timestamps[first] == coming and given.observed[first]
     if not begins and (series.regular or first >= len(given)):
         raise DataError(explain(rule, f"{rows.stamps.min()} to {rows.stamps.max()}", fix))
