@@ -28,6 +28,7 @@ from lstune.series import (
     apart_note,
     append_rows,
     coming_note,
+    filled_note,
     future_timestamps,
     load_series,
     read_newer,
@@ -110,8 +111,8 @@ class Forecaster:
         values; intervals go on as far as such forecasts were judged on the validation rows, and are NaN
         further on.
         Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on; its
-        `attrs["note"]` says where values known beforehand did not reach far enough, or that newer rows count
-        alone, and is None elsewhere.
+        `attrs["note"]` says which newer rows were filled, where values known beforehand did not reach far
+        enough, or that newer rows count alone, and is None elsewhere.
         Raises UserError for steps below 1, DataError for rows that do not fit.
         """
         import pandas as pd
@@ -123,11 +124,15 @@ class Forecaster:
         if known is not None:
             series = with_known(series, known, self.reading)
         values = self._recursive(series, int(steps))
-        scale = local_scale(series.values, [len(series) - 1])[0]
+        scale = local_scale(series.values, [len(series) - 1], series.observed)[0]
         table = {"forecast": values, **self._bounds(values, scale)}
         index = future_timestamps(series, int(steps)).rename("timestamp")
         frame = pd.DataFrame(table, index=index)
-        notes = [apart_note(self.history, series), coming_note(series, int(steps))]
+        notes = [
+            filled_note(self.history, series),
+            apart_note(self.history, series),
+            coming_note(series, int(steps)),
+        ]
         frame.attrs["note"] = ". ".join(note for note in notes if note) or None
         return frame
 

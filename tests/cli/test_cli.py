@@ -108,6 +108,10 @@ def test_forecast_prints_writes_and_takes_newer_rows(finished, file, tmp_path):
     newer = call("forecast", out, "--data", tmp_path / "newer.csv")
     assert newer.exit_code == 0, newer.stderr
     assert newer.stdout.splitlines()[1].startswith("2021-08-30")
+    longer.loc[len(longer)] = ["2021-09-02", 50.0, 0.0]
+    longer.to_csv(tmp_path / "newer.csv", index=False)
+    told = call("forecast", out, "--data", tmp_path / "newer.csv").stderr
+    assert "3 rows without a value of 'sales' filled from the past" in told
 
 
 @pytest.mark.parametrize(

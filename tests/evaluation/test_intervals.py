@@ -115,3 +115,15 @@ def test_adaptive_intervals_need_a_scale():
     assert low.tolist() == [-20.0, -30.0]
     low, high = got.around(np.zeros((2, 2)), [1.0, 2.0])[0.8]
     assert high.tolist() == [[2.0, 3.0], [4.0, 6.0]]
+
+
+def test_a_filled_gap_is_no_calm():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=200).cumsum()
+    observed = np.ones(200, bool)
+    before = local_scale(values[:150], [149])[0]
+    values[150:170], observed[150:170] = values[149], False
+    assert local_scale(values, [149, 160, 169, 170], observed) == pytest.approx([before] * 4)
+    assert local_scale(values, [169])[0] < 0.7 * before  # each filled row taken for a step of nothing
+    np.testing.assert_array_equal(
+        local_scale(values, np.arange(200)), local_scale(values, np.arange(200), values == values)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lstune.errors import DataError
-from lstune.series import read_newer, read_series, take_rows, with_known
+from lstune.series import filled_note, read_newer, read_series, take_rows, with_known
 
 
 def hours_of_work():
@@ -163,3 +163,19 @@ def test_so_do_features_known_beforehand(stamps, count):
     series = read_series(frame[:-count], target="y", known="sale")
     told = with_known(series, frame[-count:].drop(columns="y"), {"target": "y"})
     np.testing.assert_array_equal(told.ahead[:, 0], frame["sale"][-count:])
+
+
+def test_what_was_told_beforehand_holds_for_rows_that_are_absent():
+    stamps = pd.date_range("2024-01-01", periods=210, freq="D")
+    frame = pd.DataFrame({"when": stamps, "y": np.arange(210.0) % 9, "sale": np.arange(210.0) % 4})
+    told = frame.assign(y=frame.y.where(np.arange(210) < 200))
+    history = read_series(told, target="y", known="sale")
+    assert len(history) == 200
+    newer = frame.iloc[[200, 203]].assign(sale=[7.0, 8.0])  # two absent rows between them
+    found = read_newer(history, newer, {"target": "y", "known": "sale"})
+    assert found.features[200:, 0].tolist() == [7.0, 1.0, 2.0, 8.0]
+    assert found.observed[200:].tolist() == [True, False, False, True]
+    assert filled_note(history, found) == (
+        "2 rows without a value of 'y' filled from the past, the first at 2024-07-20 00:00:00"
+    )
+    assert filled_note(history, history) is None

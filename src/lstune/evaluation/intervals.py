@@ -89,22 +89,25 @@ def _rank(counts: npt.NDArray[np.int64], level: float) -> npt.NDArray[np.int64]:
     return np.maximum(np.minimum(counts, np.ceil((counts + 1) * level).astype(np.int64)) - 1, 0)
 
 
-def local_scale(values: Any, origins: Any) -> F64:
+def local_scale(values: Any, origins: Any, observed: Any = None) -> F64:
     """How much the series (T,) has moved in a step lately, at each origin (N,); knows no later row.
 
     The exponentially weighted mean of absolute steps, as RiskMetrics (1996) does for squares, with weights
-    that halve every 24 rows. Above zero also where the series has not moved yet.
+    that halve every 24 rows. Steps to and from rows that are not `observed` (T,) do not count: a filled gap
+    is no calm. Above zero also where the series has not moved yet.
     """
     y = np.asarray(values, dtype=np.float64)
+    known = np.ones(len(y), bool) if observed is None else np.asarray(observed, dtype=bool)
     steps = np.abs(np.diff(y, prepend=y[:1]))
+    counted = known & np.concatenate([[False], known[:-1]])
     keep = 0.5 ** (1.0 / _HALF_LIFE)
     scale, usual = np.empty(len(y)), np.empty(len(y))
-    total = mass = so_far = 0.0
+    total = mass = so_far = count = 0.0
     for row, step in enumerate(steps):
-        total = keep * total + (step if row else 0.0)
-        mass = keep * mass + (1.0 if row else 0.0)
-        so_far += step
-        scale[row], usual[row] = total / max(mass, 1e-300), so_far / max(row, 1)
+        if counted[row]:
+            total, mass = keep * total + step, keep * mass + 1.0
+            so_far, count = so_far + step, count + 1.0
+        scale[row], usual[row] = total / max(mass, 1e-300), so_far / max(count, 1.0)
     at = np.asarray(origins, dtype=np.int64)
     # A quiet stretch is no promise: the scale never falls below a hundredth of the usual step so far.
     floor = np.where(usual[at] > 0, 0.01 * usual[at], 1.0)

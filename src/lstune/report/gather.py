@@ -225,7 +225,7 @@ class _Parts:
         if bands or not stored:
             return sorted(bands, key=lambda band: -band.level)
         assert self.series is not None
-        scale = local_scale(self.series.values, self.origins["test"][picked])
+        scale = local_scale(self.series.values, self.origins["test"][picked], self.series.observed)
         around = Intervals.from_dict(stored).around(self.model["test"][picked], scale)
         bands = [
             Band(round(100 * level, 6), rounded(low), rounded(high)) for level, (low, high) in around.items()

@@ -23,6 +23,7 @@ _HOMES = {
     "append_rows": "data",
     "coming_note": "known",
     "feed_back": "feedback",
+    "filled_note": "newer",
     "fit_pipeline": "windows",
     "format_reading": "reading",
     "future_timestamps": "data",

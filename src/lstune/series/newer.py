@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lstune.series._rows import CleanOptions, RawRows
+from lstune.series._rows import CleanOptions, RawRows, counted
 from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps, take_rows
 from lstune.series.read import read_rows
 
-__all__ = ["apart_note", "continued", "in_days", "read_newer"]
+__all__ = ["apart_note", "continued", "filled_note", "in_days", "read_newer"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -65,6 +65,18 @@ def apart_note(history: Series, newer: Series) -> str | None:
     )
 
 
+def filled_note(history: Series, newer: Series) -> str | None:
+    """What to say of rows behind the history that were filled; None if none was."""
+    if not (history.has_timestamps and newer.has_timestamps):
+        return None
+    later = take_rows(newer, _count_until(newer, history.timestamps[-1]))
+    filled = later.timestamps[~later.observed]
+    if not len(filled):
+        return None
+    which = f", the first at {filled[0]}" if len(filled) > 1 else f", at {filled[0]}"
+    return f"{counted(len(filled), 'row')} without a value of '{newer.target}' filled from the past{which}"
+
+
 def _apart(history: Series, newer: Series) -> bool:
     """Whether a gap lies between the history and the newer rows."""
     first = newer.timestamps[0]
@@ -97,11 +109,16 @@ def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
     if not count or series.timestamps[0] > head.timestamps[-1]:  # cut at a gap: the history counts no more
         return series
     new = take_rows(series, _count_until(series, head.timestamps[-1]))
+    features = new.features.copy()
+    if history.known_names and new.regular:  # rows that are absent: what was told of them before still holds
+        told = count + np.flatnonzero(~new.timestamps.isin(both.stamps))
+        told = told[told < len(history.known)]
+        features[(told - count)[:, None], history.known_columns] = history.known[told]
     return replace(
         series,
         timestamps=head.timestamps.as_unit("us").append(new.timestamps),
         values=np.concatenate([head.values, new.values]),
-        features=np.concatenate([head.features, new.features]),
+        features=np.concatenate([head.features, features]),
         observed=np.concatenate([head.observed, new.observed]),
     )
 

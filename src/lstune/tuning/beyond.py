@@ -45,4 +45,4 @@ def intervals_beyond(
         return None
     found = feed_back(series, origins, steps, horizon, needed, forecaster.forecast_after)
     actual = truth_after(series, origins, steps)
-    return choose_intervals(actual - found, local_scale(series.values, origins))
+    return choose_intervals(actual - found, local_scale(series.values, origins, series.observed))

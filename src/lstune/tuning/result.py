@@ -85,7 +85,7 @@ def score_test(
             text = f"{text[:-1]}; on the test tail {better.label} was {100 * gain:.1f} % better)"
         verdict = replace(verdict, has_skill=False, text=text)
     before = series.values[: split.test.start]
-    bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins))
+    bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins, series.observed))
     return Scored(
         origins,
         actual,

@@ -415,7 +415,7 @@ class Work:
         """The forecaster that meets the test tail, the one for the coming rows, and the time for both."""
         self.progress.stage("Training on more rows")
         origins = self._all_origins()[-len(mixture.actual) :]  # of the last fold alone where time was short
-        scale = local_scale(self.series.values, origins)
+        scale = local_scale(self.series.values, origins, self.series.observed)
         intervals = choose_intervals(mixture.actual - mixture.forecasts, scale)
         members = as_members(mixture)
         assemble = partial(
