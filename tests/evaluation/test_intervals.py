@@ -125,5 +125,3 @@ def test_a_filled_gap_is_no_calm():
     values[150:170], observed[150:170] = values[149], False
     assert local_scale(values, [149, 160, 169, 170], observed) == pytest.approx([before] * 4)
     assert local_scale(values, [169])[0] < 0.7 * before  # each filled row taken for a step of nothing
-    np.testing.assert_array_equal(
-        local_scale(values, np.arange(200)), local_scale(values, np.arange(200), values == values)
