@@ -45,6 +45,12 @@ def test_medians_spread_and_order():
     assert "At the end, larger than the spread between seeds: gp before random." in text
 
 
+def test_an_exact_tie_has_no_winner():
+    searches = [search(name, s, [e]) for s, e in enumerate((2.0, 2.4)) for name in ("random", "tpe")]
+    text = " ".join(describe_summary(summarise(searches, naive=2.0)))
+    assert "Lowest median error at the end: random and tpe, which are equal." in text
+
+
 def test_a_difference_within_the_spread_is_not_clear():
     searches = [search("random", s, [e]) for s, e in enumerate((2.0, 2.4))]
     searches += [search("gp", s, [e]) for s, e in enumerate((1.9, 2.1))]

@@ -138,7 +138,12 @@ def describe_summary(summary: Mapping[str, Any]) -> list[str]:
     if len(order) == 1:
         sentences.append(f"Only {order[0]} has ended yet: there is nothing to compare it with.")
     else:
-        sentences.append(f"Lowest median error at the end: {order[0]}.")
+        best = [name for name in order if end[name]["median"] == end[order[0]]["median"]]
+        if len(best) > 1:
+            names = f"{', '.join(best[:-1])} and {best[-1]}"
+            sentences.append(f"Lowest median error at the end: {names}, which are equal.")
+        else:
+            sentences.append(f"Lowest median error at the end: {best[0]}.")
         if seeds < 2:
             sentences.append(
                 "With one seed nothing is known of luck: take no difference for real before more seeds agree."
