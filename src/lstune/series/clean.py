@@ -2,7 +2,8 @@
 
 Order: sort -> repeated timestamps -> step -> long gaps -> short gaps and missing values -> checks.
 Everything filled is filled from the past (see gaps.py). Filled targets are marked in `Series.observed`: they
-serve as inputs but are neither trained on as a window's target nor scored.
+serve as inputs and are never scored. A window is not trained on if most of the rows that it forecasts were
+filled; filled ones among the targets of the others (a horizon above 1, supervision "every") are trained on.
 """
 
 from __future__ import annotations
