@@ -88,6 +88,10 @@ def test_mase_scale_is_the_seasonal_naive_error_in_training():
     assert mase_scale(rows) == pytest.approx((4 + 3 + 5 + 5) / 4)
     assert mase_scale(rows, season=2) == pytest.approx((1 + 2 + 0) / 3)
     assert mase_scale(rows, season=99) == mase_scale(rows)
+    seen = [True, True, False, True, True]
+    assert mase_scale(rows, observed=seen) == pytest.approx((4 + 5) / 2)
+    assert mase_scale(rows, season=2, observed=seen) == pytest.approx(2)
+    assert math.isnan(mase_scale(rows, observed=[True, False, True, False, True]))
     with pytest.raises(DataError):
         mase_scale([1.0])
 

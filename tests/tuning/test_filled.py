@@ -32,5 +32,21 @@ def test_no_filled_value_is_scored_at_a_horizon_above_one(tmp_path):
         1 - run.result["test"]["mae"] / run.result["baselines"][run.result["verdict"]["baseline"]]["mae"]
     )
     data = collect(run.path)
+    assert next(row.mase for row in data.errors if row.own) == pytest.approx(run.result["test"]["mase"])
     assert np.isfinite([value for errors in data.steps.values() for value in errors]).all()
     assert np.isfinite(data.residuals.values).all()
+
+
+def test_the_scale_of_mase_counts_no_filled_row_and_is_the_same_in_the_report(tmp_path):
+    rng = np.random.default_rng(0)
+    values = 10 + np.sin(np.arange(400) * 2 * np.pi / 12) + 0.2 * rng.normal(size=400)
+    values[np.r_[100:108, 200:208]] = np.nan
+    values[340:342] = np.nan  # the tail begins with filled rows
+    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=400), "y": values})
+    run = lstune.tune(frame, target="y", trials=2, space=TINY, out=tmp_path / "run", baselines="simple")
+    season = run.result["series"]["season"]
+    scale = np.nanmean(np.abs(values[season:340] - values[: 340 - season]))
+    test = run.result["test"]
+    assert test["mase"] == pytest.approx(test["mae"] / scale)
+    for row in collect(run.path).errors:
+        assert row.mase == pytest.approx(row.mae / scale)

@@ -11,7 +11,10 @@ import pytest
 
 import lstune
 from lstune.errors import RunError
+from lstune.report import collect
 from lstune.series import series_frame
+from lstune.tuning.folder import RunFolder
+from lstune.tuning.limits import times_scored
 from lstune.tuning.progress import Progress
 from lstune.tuning.resume import resume
 
@@ -34,7 +37,9 @@ class PressAfter(Progress):
 
 
 def without_time(result):
-    return {key: value for key, value in result.items() if key not in ("seconds", "interrupted")}
+    """A result without what tells how the run came to it: its clock, and the scorings of its sessions."""
+    plain = {key: value for key, value in result.items() if key not in ("seconds", "interrupted")}
+    return {**plain, "test": {key: value for key, value in plain["test"].items() if key != "scored"}}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,9 @@ def test_after_ctrl_c(whole, tmp_path, monkeypatch):
     assert sum(first.result["trials"].values()) < 14
     second = resume(tmp_path / "run")
     assert not second.result["interrupted"]
+    assert [run.result["test"]["scored"] for run in (whole, first, second)] == [1, 1, 2]
+    assert collect(whole.path).honesty[-1].rows == "test, seen once"
+    assert collect(second.path).honesty[-1].rows == "test, seen twice"
     pd.testing.assert_frame_equal(second.trials[COMPARED], whole.trials[COMPARED])
     assert without_time(second.result) == without_time(whole.result)
 
@@ -63,6 +71,15 @@ def test_a_finished_run_can_search_longer(whole, tmp_path):
         resume(tmp_path / "run")
     longer = resume(tmp_path / "run", trials=14)
     assert len(longer.trials) == 14
+    # A result of an earlier version counts as one; a damaged one is replaced all the same.
+    written = json.loads((longer.path / "result.json").read_text())
+    assert written["test"].pop("scored") == 2
+    (longer.path / "result.json").write_text(json.dumps(written))
+    assert collect(longer.path).honesty[-1].rows == "test, seen once"
+    assert times_scored(RunFolder(longer.path)) == 1
+    (longer.path / "result.json").write_text("{")
+    assert times_scored(RunFolder(longer.path)) == 1
+    assert times_scored(RunFolder(tmp_path)) == 0
     # Suggested and trained alike; which ones were promoted when differs, for 6 were once all there were.
     same = ["trial", "lookback", "transform", "units"]
     pd.testing.assert_frame_equal(longer.trials[same].head(6), whole.trials[same].head(6))

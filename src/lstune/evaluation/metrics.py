@@ -86,17 +86,19 @@ def _rmse(truth: Any, forecast: Any) -> float:
     return float(np.sqrt(_mean(np.square(a - b))))
 
 
-def mase_scale(training: Any, season: int = 1) -> float:
+def mase_scale(training: Any, season: int = 1, observed: Any = None) -> float:
     """The scale of MASE: mean absolute error of the seasonal naive forecast inside the training rows.
 
-    `training` has the shape (T,). With fewer than `season + 1` rows, the season is taken as 1.
+    `training` has the shape (T,). With fewer than `season + 1` rows, the season is taken as 1. `observed`
+    (T,) is False where a value was filled: only pairs of measured values count, NaN if there are none.
     Source: Hyndman & Koehler (2006), section 3.
     """
     values = np.asarray(training, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise DataError(explain("The scale of MASE needs at least two training rows", values.shape))
     lag = season if 1 <= season < len(values) else 1
-    return float(np.abs(values[lag:] - values[:-lag]).mean())
+    known = np.ones(len(values), bool) if observed is None else np.asarray(observed, dtype=bool)
+    return _mean(np.abs(values[lag:] - values[:-lag])[known[lag:] & known[:-lag]])
 
 
 def _mase(truth: Any, forecast: Any, *, scale: float) -> float:

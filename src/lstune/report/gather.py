@@ -163,7 +163,7 @@ class _Parts:
                 for name, e in found.items()
             ]
         assert self.series is not None
-        scale = mase_scale(self.series.values[: int(self.origins["test"][0]) + 1], self.series.season)
+        scale = self._mase_scale()
         actual, before = self.actual["test"], self.series.values[self.origins["test"]][:, None]
         rows = []
         for name, forecast in {OWN: self.model["test"], **self.others["test"]}.items():
@@ -181,6 +181,15 @@ class _Parts:
                 )
             )
         return rows
+
+    def _mase_scale(self) -> float:
+        """The scale of the MASE in result.json; without one, that of the rows before the tail."""
+        test = self.run.result["test"]
+        if test.get("mase"):
+            return float(test["mae"] / test["mase"])
+        assert self.series is not None
+        start = int(self.origins["test"][0]) + 1
+        return mase_scale(self.series.values[:start], self.series.season, self.series.observed[:start])
 
     def overview(self) -> dict[str, Any]:
         """The whole series, thinned, with the stamps where validation and test begin."""
@@ -329,10 +338,14 @@ def _honesty(run: Folder, parts: _Parts, best: TrialRecord | None) -> list[Hones
         spread = f" (spread {finalists['spread']:.3g})" if finalists.get("spread") is not None else ""
         chosen = f"chosen settings, mean over seeds{spread}"
         rows.append(Honesty(chosen, "validation", finalists["mean"], known, label))
-    rows.append(Honesty("chosen forecast", "validation", result["validation"]["mae"], known, label))
-    on_test = result["baselines"][name]["mae"]
+    chosen = result["validation"]
+    # The search compared trials on the last fold alone. Folders of earlier versions know no more than that.
+    same = chosen.get("baselines", {}).get(name, known)
+    where = "validation" if chosen.get("folds", 1) == 1 else f"validation, {chosen['folds']} folds"
+    rows.append(Honesty("chosen forecast", where, chosen["mae"], same, label))
+    on_test, seen = result["baselines"][name]["mae"], words.times(result["test"].get("scored", 1))
     rows.append(
-        Honesty("chosen forecast, retrained", "test, seen once", result["test"]["mae"], on_test, label)
+        Honesty("chosen forecast, retrained", f"test, seen {seen}", result["test"]["mae"], on_test, label)
     )
     return rows
 

@@ -24,6 +24,7 @@ __all__ = [
     "residual_note",
     "setting",
     "subtitle",
+    "times",
 ]
 
 
@@ -54,6 +55,11 @@ def percent(value: float | None, places: int = 0) -> str:
 def label(name: str) -> str:
     """A baseline as it is called in print; other names as they are, with blanks."""
     return BASELINES[name].label if name in BASELINES else name.replace("_", " ")
+
+
+def times(count: int) -> str:
+    """How often something was done."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def duration(seconds: float | None) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lstune.errors import UserError, explain
+from lstune.errors import RunError, UserError, explain
 from lstune.search import Study
 from lstune.tuning.folder import RunFolder
 from lstune.tuning.options import TuneOptions
 
-__all__ = ["current_options", "drop_limits", "is_finished", "take_limits"]
+__all__ = ["current_options", "drop_limits", "is_finished", "take_limits", "times_scored"]
 
 _KEPT = "resumed"
 
@@ -32,6 +32,17 @@ def is_finished(folder: RunFolder) -> bool:
     if _KEPT in folder.read_json("settings") or not folder.result.exists():
         return False
     return not folder.read_json("result").get("interrupted", False)
+
+
+def times_scored(folder: RunFolder) -> int:
+    """How often the run has scored its test tail, as its result.json says; 0 without one."""
+    if not folder.result.exists():
+        return 0
+    try:
+        # Results of earlier versions do not count: at least once.
+        return int(folder.read_json("result").get("test", {}).get("scored", 1))
+    except RunError:  # damaged, and about to be replaced
+        return 1
 
 
 def take_limits(folder: RunFolder, options: TuneOptions, study: Study, *, new: bool, fresh: bool) -> float:

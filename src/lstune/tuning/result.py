@@ -26,7 +26,7 @@ from lstune.evaluation import (
 from lstune.forecaster import Forecaster, forecast_at
 from lstune.report.numbers import expected_optimism
 from lstune.search import TrialRecord, TrialState
-from lstune.series import Series, Split
+from lstune.series import Series, Split, scored_origins
 from lstune.tuning.finish import Mixture
 from lstune.tuning.options import TuneOptions
 
@@ -84,7 +84,7 @@ def score_test(
         if gain >= _WORTH_SAYING and verdict.p_value < SIGNIFICANT:
             text = f"{text[:-1]}; on the test tail {better.label} was {100 * gain:.1f} % better)"
         verdict = replace(verdict, has_skill=False, text=text)
-    before = series.values[: split.test.start]
+    start = split.test.start
     bands = _bands(forecaster.intervals, forecasts, local_scale(series.values, origins, series.observed))
     return Scored(
         origins,
@@ -92,7 +92,7 @@ def score_test(
         forecasts,
         baselines,
         verdict,
-        mase_scale(before, series.season),
+        mase_scale(series.values[:start], series.season, series.observed[:start]),
         bands,
         {level: measure("coverage", actual, low, upper=high) for level, (low, high) in bands.items()},
         _pinball(actual, forecasts, bands),
@@ -124,6 +124,7 @@ def _errors(forecasts: F64, actual: F64) -> dict[str, float]:
 def build_result(
     *,
     series: Series,
+    split: Split,
     options: TuneOptions,
     trials: Sequence[TrialRecord],
     seconds: Mapping[str, float],
@@ -132,11 +133,14 @@ def build_result(
     scored: Scored,
     forecaster: Forecaster,
     interrupted: bool = False,
+    times: int = 1,
 ) -> dict[str, Any]:
     """The content of result.json. `mixture` holds forecasts and truth of the validation rows.
 
+    times: how often the run has scored its test tail, with this time.
     The keys of schema 1 keep their meaning for good; later versions of lstune may add keys.
     """
+    folds = [scored_origins(series, fold.validation, options.horizon) for fold in split.folds]
     return {
         "schema": RESULT_SCHEMA,
         "series": _series(series),
@@ -146,13 +150,13 @@ def build_result(
         "trials": _counts(trials),
         "seconds": dict(seconds),
         "best": dict(best),
-        "validation": _errors(mixture.forecasts, mixture.actual),
-        "test": _test(scored, series),
+        "validation": _validation(mixture, folds, series, options.horizon),
+        "test": {"scored": times, **_test(scored, series)},
         "baselines": {name: _errors(f, scored.actual) for name, f in scored.baselines.items()},
         "verdict": _verdict(scored.verdict),
         "steps": _steps(scored, mixture),
         "best_trial": _best_trial(trials),
-        "optimism": _optimism(trials, mixture),
+        "optimism": _optimism(trials, mixture, len(folds[-1])),
         "interrupted": interrupted,
         "finalists": _finalists([candidate.seed_maes for candidate in mixture.candidates]),
         "forecaster": {
@@ -161,6 +165,20 @@ def build_result(
             "baselines": forecaster.baselines,
             "reason": None if forecaster.members else mixture.reason,
         },
+    }
+
+
+def _validation(
+    mixture: Mixture, folds: Sequence[npt.NDArray[np.int64]], series: Series, horizon: int
+) -> dict[str, Any]:
+    """Errors of the mixture and of the simple forecasts, all on the rows that the mixture was chosen on."""
+    count = len(mixture.actual)
+    used = folds if count == sum(map(len, folds)) else folds[-1:]  # the last alone where time was short
+    simple = baseline_forecasts(series.values, np.concatenate(used), horizon=horizon, season=series.season)
+    return {
+        **_errors(mixture.forecasts, mixture.actual),
+        "folds": len(used),
+        "baselines": {name: measure("mae", mixture.actual, f) for name, f in simple.items()},
     }
 
 
@@ -226,9 +244,12 @@ def _best_trial(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:
     return None if best is None else {"number": best.number, "mae": best.value, "epochs": best.epochs}
 
 
-def _optimism(trials: Sequence[TrialRecord], mixture: Mixture) -> float | None:
-    """How much of the best trial's validation error is expected to be luck; None for too few trials."""
-    losses = losses_by_origin(mixture.actual, mixture.forecasts)
+def _optimism(trials: Sequence[TrialRecord], mixture: Mixture, compared: int) -> float | None:
+    """How much of the best trial's validation error is expected to be luck; None for too few trials.
+
+    compared: how many origins the search scored trials on, those of the last fold.
+    """
+    losses = losses_by_origin(mixture.actual[-compared:], mixture.forecasts[-compared:])
     return expected_optimism(losses, [trial.value for trial in trials if trial.has_value])
 
 

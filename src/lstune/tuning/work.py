@@ -61,7 +61,7 @@ from lstune.tuning.finish import (
     without_networks,
 )
 from lstune.tuning.folder import SETTINGS_SCHEMA, RunFolder, disk_errors
-from lstune.tuning.limits import drop_limits, take_limits
+from lstune.tuning.limits import drop_limits, take_limits, times_scored
 from lstune.tuning.objective import Objective
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.progress import Progress
@@ -463,6 +463,7 @@ class Work:
         best = next(iter([*mixture.candidates, *finalists(trials, 1), *trials]), None)
         result = build_result(
             series=self.series,
+            split=self.split,
             options=self.options,
             trials=trials,
             seconds={"search": searched, "refit": (spent := self.budget.spent()) - searched, "total": spent},
@@ -471,6 +472,7 @@ class Work:
             forecaster=forecaster,
             interrupted=interrupted,
             mixture=mixture,
+            times=times_scored(folder) + 1,
         )
         # Interrupted until the folder is whole, so that a run killed before that can be resumed.
         folder.write_json("result", {**result, "interrupted": True})
