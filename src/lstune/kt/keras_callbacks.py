@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lstune.kt.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
     from lstune.kt.engine_trial import EngineTrial
@@ -43,11 +44,9 @@ def make_callbacks(tuner: Tuner, trial: Trial, keeper: EngineTrial) -> list[Any]
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if keeper.is_better(logs or {}):
-                self.model.save_weights(Path(keeper.folder) / "checkpoint.weights.h5")
+                # All of it here: a training loop of the user's own may call no other hook.
+                save_checkpoint(keeper.folder, self.model)
                 # Of a fit before this one that the engine ran; it would be read first.
-                (Path(keeper.folder) / "checkpoint.npz").unlink(missing_ok=True)
-
-        def on_train_end(self, logs: Any = None) -> None:
-            tuner._save_build_config(trial.trial_id, self.model)
+                (keeper.folder / "checkpoint.npz").unlink(missing_ok=True)
 
     return [TunerCallback(), SaveBestEpoch()]

@@ -17,6 +17,7 @@ from typing import Any
 from lstune.engine.cores import available_cores
 from lstune.errors import explain
 from lstune.kt.base_tuner import BaseTuner
+from lstune.kt.checkpoint import WEIGHTS_FILE, build_optimizer, has_checkpoint, load_checkpoint
 from lstune.kt.engine_trial import EngineTrial, FitCall
 from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, SearchOver
 from lstune.kt.hypermodel import HyperModel, build_model
@@ -26,7 +27,7 @@ from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
 from lstune.kt.translate import Untranslatable, translate_fit
-from lstune.kt.trial import Trial, load_json, save_json
+from lstune.kt.trial import Trial
 
 __all__ = ["Tuner", "maybe_distribute"]
 
@@ -47,7 +48,7 @@ _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 _GROWTH_MIB = 300.0
 # What a trial may leave in its folder beside trial.json.
 _TRIAL_FILES = (
-    "checkpoint.npz", "state.npz", "progress.npz", "executions.json", "checkpoint.weights.h5",
+    "checkpoint.npz", "state.npz", "progress.npz", "executions.json", WEIGHTS_FILE,
 )  # fmt: skip
 # Building and Keras' own training are not made for two threads; the engine's training is.
 _keras_lock = threading.RLock()
@@ -364,32 +365,17 @@ class Tuner(BaseTuner):
             model = self._try_build(trial.hyperparameters)
             if EngineTrial.load_weights(folder, model):
                 # Keras does not read back a model that was saved before its optimizer was built.
-                model.optimizer.build(model.trainable_variables)
-                return model
-            config, checkpoint = folder / "build_config.json", folder / "checkpoint.weights.h5"
-            if not checkpoint.exists():
+                build_optimizer(model)
+            elif has_checkpoint(folder):
+                load_checkpoint(folder, model)
+            else:
                 fix = "Raise keep_checkpoints, or train it again with get_best_hyperparameters()"
                 raise ValueError(explain("Only the best trials keep their weights", trial.trial_id, fix))
-            if not model.built and config.exists():
-                model.build_from_config(load_json(config))
-            # Built first, or its state in the checkpoint would find no place.
-            model.optimizer.build(model.trainable_variables)
-            try:
-                model.load_weights(checkpoint)
-            except ValueError:
-                # Saved by a run_trial that trained without the model's own optimizer: it is to be as new.
-                import keras
-
-                model.optimizer = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
-                model.load_weights(checkpoint)
             return model
 
     def _get_checkpoint_fname(self, trial_id: str) -> str:
         """Where a `run_trial` of one's own saves the weights that `load_model` reads."""
-        return str(Path(self.get_trial_dir(trial_id)) / "checkpoint.weights.h5")
-
-    def _save_build_config(self, trial_id: str, model: Any) -> None:
-        save_json(Path(self.get_trial_dir(trial_id)) / "build_config.json", model.get_build_config())
+        return str(Path(self.get_trial_dir(trial_id)) / WEIGHTS_FILE)
 
     def on_trial_end(self, trial: Trial) -> None:
         """Give the trial back, and drop the checkpoints of trials that are no longer among the best."""

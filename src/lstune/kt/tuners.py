@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lstune.kt.checkpoint import has_checkpoint, load_checkpoint
 from lstune.kt.oracle import Oracle
 from lstune.kt.oracles import (
     BayesianOptimizationOracle,
@@ -15,7 +16,7 @@ from lstune.kt.oracles import (
     SMACOracle,
     TPEOracle,
 )
-from lstune.kt.trial import Trial, TrialStatus, load_json
+from lstune.kt.trial import Trial, TrialStatus
 from lstune.kt.tuner import Tuner
 
 __all__ = ["BOHB", "SMAC", "TPE", "BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch", "Tuner"]
@@ -168,12 +169,8 @@ class Hyperband(Tuner):
         if past is None:
             return model
         folder = Path(self.get_trial_dir(past))
-        checkpoint, config = folder / "checkpoint.weights.h5", folder / "build_config.json"
-        if checkpoint.exists() and config.exists():
-            model.build_from_config(load_json(config))
-            # Built before the weights are read, so that the optimizer's state is read with them.
-            model.optimizer.build(model.trainable_variables)
-            model.load_weights(checkpoint)
+        if has_checkpoint(folder):
+            load_checkpoint(folder, model)
         return model
 
 
