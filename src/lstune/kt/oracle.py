@@ -185,7 +185,10 @@ class Oracle:
             self.trials[trial_id].status == TrialStatus.FAILED for trial_id in last
         ):
             rule = f"The search ends when {self.max_consecutive_failed_trials} trials in a row fail"
-            raise RuntimeError(explain(rule, f"the last one's message: {trial.message}"))
+            message = (trial.message or "no message").strip()
+            text = explain(rule, message.splitlines()[-1])
+            # The end of a traceback says what, and the rest where: `explain` alone would cut it.
+            raise RuntimeError(f"{text}\n\nThe last trial's message:\n{message}")
 
     # --- The space ---
 
