@@ -245,6 +245,25 @@ def test_batch_size_and_epochs_are_tuned_by_being_named(data, tmp_path):
     assert len({t.hyperparameters["batch_size"] for t in tuner.oracle.trials.values()}) == 2
 
 
+def test_hyperband_sets_the_epochs_whatever_they_are_named(data, tmp_path, caplog):
+    def build_with_epochs(hp):
+        hp.Int("epochs", 2, 3)
+        return build(hp)
+
+    tuner = kt.Hyperband(build_with_epochs, "val_loss", max_epochs=4, factor=2, directory=tmp_path, seed=3)
+    search(tuner, data, batch_size=160)
+    trials = tuner.oracle.trials.values()
+    assert {t.status for t in trials} == {"COMPLETED"}
+    assert any(t.hyperparameters.values["tuner/initial_epoch"] for t in trials)
+    assert caplog.text.count("Hyperband itself sets the epochs") == 1
+
+
+def test_a_fit_without_an_epoch_says_why(data, tmp_path):
+    tuner = kt.RandomSearch(build, "val_loss", max_trials=1, directory=tmp_path)
+    with pytest.raises(kt.FatalValueError, match="initial_epoch is not below epochs"):
+        search(tuner, data, epochs=2, initial_epoch=2)
+
+
 def test_the_lookback_is_tuned_on_the_same_targets(tmp_path):
     series = np.sin(np.arange(200) / 4)
     windows = kt.series_windows(series, validation_fraction=0.25)
@@ -325,8 +344,13 @@ def test_diverged_and_crashed_trials_fail_and_are_counted(data, tmp_path):
     crash = threading.Event()
     tuner = kt.RandomSearch(always_crashes, "val_loss", max_trials=9, directory=tmp_path / "b")
     crash.set()
-    with pytest.raises(RuntimeError, match="3 trials in a row"):
+    with pytest.raises(RuntimeError, match="3 trials in a row") as raised:
         search(tuner, data, workers=1)
+    # Why comes first, then where, to the last word.
+    first, rest = str(raised.value).split("\n", 1)
+    assert first.endswith("Received: ValueError: broken.")
+    assert "Traceback" in rest
+    assert rest.endswith("ValueError: broken")
 
 
 def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):

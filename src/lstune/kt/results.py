@@ -28,9 +28,13 @@ def _best(results: Any, objective: Objective) -> tuple[dict[str, float], int]:
     """The epoch of the best finite objective, or the first epoch if there is none."""
     epochs = _epochs(results)
     missing = [epoch for epoch in epochs if not objective.has_value(epoch)]
-    if missing or not epochs:
-        received = list(epochs[0]) if epochs else "no epoch"
-        raise FatalValueError(explain(f"The history must hold the objective {objective.name}", received))
+    if not epochs:
+        rule = "A trial must train for one epoch at least"
+        fix = "fit does nothing where initial_epoch is not below epochs"
+        raise FatalValueError(explain(rule, "a history without any epoch", fix))
+    if missing:
+        rule = f"The history must hold the objective {objective.name}"
+        raise FatalValueError(explain(rule, list(epochs[0])))
     best = 0
     for place, epoch in enumerate(epochs):
         value, before = objective.get_value(epoch), objective.get_value(epochs[best])

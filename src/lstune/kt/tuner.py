@@ -106,6 +106,7 @@ class Tuner(BaseTuner):
         self._keras_was_used = False
         self._warned_of_broadcast = False
         self._reasons: set[str] = set()
+        self._said: set[str] = set()
         self._isolation: Isolation | None = None
         self._first_mib: float | None = None
         self._told_of_memory = False
@@ -165,9 +166,15 @@ class Tuner(BaseTuner):
             fit_kwargs.setdefault("validation_data", validation)
         if not self._own_fit():
             # Tuned by being named, where Keras Tuner needs a HyperModel.fit for it.
-            for name in ("batch_size", "epochs"):
-                if name in trial.hyperparameters.values:
-                    fit_kwargs[name] = trial.hyperparameters.values[name]
+            values = trial.hyperparameters.values
+            if "batch_size" in values:
+                fit_kwargs["batch_size"] = values["batch_size"]
+            if "epochs" in values and "tuner/epochs" not in values:
+                fit_kwargs["epochs"] = values["epochs"]
+            elif "epochs" in values:
+                self._note_once(
+                    "Hyperband itself sets the epochs of a trial: the hyperparameter 'epochs' is not used"
+                )
         keeper, call = EngineTrial(self, trial), FitCall(callbacks, fit_args, fit_kwargs)
         results = keeper.finished(trial)[: self.executions_per_trial]
         for execution in range(len(results), self.executions_per_trial):
@@ -280,10 +287,17 @@ class Tuner(BaseTuner):
     def _note_reasons(self, reasons: set[str]) -> None:
         """Say once each why Keras trains and not the engine."""
         with _reasons_lock:
-            new = sorted(reasons - self._reasons)
             self._reasons |= reasons
-        for reason in new:
-            log.warning("Keras trains this model, not lstune's engine: %s", reason)
+        for reason in sorted(reasons):
+            self._note_once(f"Keras trains this model, not lstune's engine: {reason}")
+
+    def _note_once(self, text: str) -> None:
+        """Warn, if this search has not said so before."""
+        with _reasons_lock:
+            new = text not in self._said
+            self._said.add(text)
+        if new:
+            log.warning("%s", text)
 
     # --- Building ---
 
