@@ -19,6 +19,14 @@ from lstune.kt.trial import Trial, TrialStatus, load_json, save_json
 __all__ = ["Oracle", "synchronized"]
 
 
+def _reason(message: str) -> str:
+    """Of a traceback the line with the error, which may go on for some lines; of a message its first line."""
+    lines = message.splitlines()
+    frames = [place for place, line in enumerate(lines) if line.startswith('  File "')]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    return next((line for line in after if line and not line.startswith(" ")), lines[-1])
+
+
 def synchronized(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let one thread at a time into an oracle's methods that bear this decorator."""
 
@@ -186,8 +194,8 @@ class Oracle:
         ):
             rule = f"The search ends when {self.max_consecutive_failed_trials} trials in a row fail"
             message = (trial.message or "no message").strip()
-            text = explain(rule, message.splitlines()[-1])
-            # The end of a traceback says what, and the rest where: `explain` alone would cut it.
+            text = explain(rule, _reason(message))
+            # `explain` alone would cut it.
             raise RuntimeError(f"{text}\n\nThe last trial's message:\n{message}")
 
     # --- The space ---
