@@ -154,6 +154,9 @@ class BaseTuner:
             raise self._failure
         self.on_search_end()
 
+    def _begin_work(self) -> None:
+        """In each thread, before its first trial."""
+
     def _workers(self, asked: int | None) -> int:
         return 1 if asked is None else max(1, int(asked))
 
@@ -168,6 +171,7 @@ class BaseTuner:
 
     def _work(self, tuner_id: str, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
         try:
+            self._begin_work()
             while not self._over():
                 self.pre_create_trial()
                 with self._changed:

@@ -14,12 +14,12 @@ import numpy as np
 
 from lstune.engine.optimizers import slot_count
 from lstune.engine.state import Status, TrainState, init_state
-from lstune.errors import RunError
+from lstune.errors import RunError, explain
 from lstune.kt.errors import SearchOver
 from lstune.kt.fit import Outcome, run_fit
 from lstune.kt.optimizer_state import write_optimizer
 from lstune.kt.progress import Progress, forgetful
-from lstune.kt.translate import Fit, translate_layers, write_weights
+from lstune.kt.translate import Fit, Untranslatable, translate_layers, write_weights
 from lstune.kt.trial import Trial, load_json, save_json
 
 if TYPE_CHECKING:
@@ -208,5 +208,11 @@ class EngineTrial:
             return False
         with np.load(checkpoint) as file:
             weights, shape = file["weights"], tuple(int(size) for size in file["shape"])
-        write_weights(translate_layers(model, shape[2]), model, weights, shape)
+        try:
+            chain = translate_layers(model, shape[2])
+        except Untranslatable as reason:
+            rule = "A trial that the engine trained is built anew with layers that the engine knows"
+            fix = "Build as in the search: the same build function, and the same dtype policy"
+            raise ValueError(explain(rule, str(reason), fix)) from reason
+        write_weights(chain, model, weights, shape)
         return True

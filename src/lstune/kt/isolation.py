@@ -37,7 +37,12 @@ _GROWTH_MIB = 150.0
 # Where its size cannot be read, it is replaced after this many trials.
 _TRIALS = 10
 # What stays behind of a tuner; the rest goes to the worker.
-_STAYS = frozenset({"oracle", "deadline", "stop_flag", "_changed", "_failure", "_display", "_isolation"})
+_STAYS = frozenset(
+    {
+        "oracle", "deadline", "stop_flag", "_changed", "_failure", "_display", "_isolation",
+        "_keras_settings",
+    }
+)  # fmt: skip
 _LENGTH = struct.Struct(">Q")
 
 
@@ -267,6 +272,7 @@ def _packed(tuner: Tuner, trial: Trial, keeper: EngineTrial, call: FitCall) -> b
         "seconds": None if tuner.deadline is None else tuner.deadline - time.monotonic(),
         "floatx": keras.config.floatx(),
         "policy": keras.config.dtype_policy().name,
+        "interactive_logging": keras.config.is_interactive_logging_enabled(),
     }
     try:
         return bytes(cloudpickle.dumps(job))

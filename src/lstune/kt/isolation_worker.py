@@ -82,12 +82,14 @@ def _run(job: dict[str, Any], first: bool) -> dict[str, Any]:
     import keras
 
     from lstune.kt.engine_trial import EngineTrial
+    from lstune.kt.keras_settings import KerasSettings
 
     tuner, trial = job["tuner"], job["trial"]
     keras.config.set_floatx(job["floatx"])
-    keras.config.set_dtype_policy(job["policy"])
+    KerasSettings(job["policy"], job["interactive_logging"]).apply()
     tuner.deadline = None if job["seconds"] is None else time.monotonic() + job["seconds"]
     tuner.stop_flag, tuner._failure, tuner._isolation = StopFlag(), None, None
+    tuner._keras_settings = None
     tuner._keras_was_used = not first
     keeper = EngineTrial(tuner, trial)
     keeper.begin(job["execution"])

@@ -23,6 +23,7 @@ from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, 
 from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.isolation import Isolation, resident_mib
+from lstune.kt.keras_settings import KerasSettings
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
@@ -108,6 +109,7 @@ class Tuner(BaseTuner):
         self._reasons: set[str] = set()
         self._said: set[str] = set()
         self._isolation: Isolation | None = None
+        self._keras_settings: KerasSettings | None = None
         self._first_mib: float | None = None
         self._told_of_memory = False
         super().__init__(oracle, hypermodel, directory, project_name, overwrite, logger=logger, **kwargs)
@@ -134,12 +136,21 @@ class Tuner(BaseTuner):
             rule = "A distribution strategy lives in one process and cannot be isolated"
             raise ValueError(explain(rule, "isolate=True", "Leave one of the two out"))
         self._isolation = Isolation() if isolate else None
+        self._keras_settings = settings = KerasSettings.here()
         try:
             super().search(*fit_args, **fit_kwargs)
         finally:
+            self._keras_settings = None
+            if settings is not None:
+                # A session that a trial cleared took them from this thread too.
+                settings.apply()
             if self._isolation is not None:
                 self._isolation.close()
                 self._isolation = None
+
+    def _begin_work(self) -> None:
+        if self._keras_settings is not None:
+            self._keras_settings.apply()
 
     def _fail(self, error: BaseException) -> None:
         super()._fail(error)
@@ -304,11 +315,15 @@ class Tuner(BaseTuner):
     def _try_build(self, hp: HyperParameters) -> Any:
         import keras
 
+        settings = self._keras_settings or KerasSettings.here()
         if self._keras_was_used:
             # What Keras leaves behind after training is most of what a long search would otherwise pile up.
             keras.utils.clear_session()
             gc.collect()
             self._keras_was_used = False
+        if settings is not None:
+            # Also where another thread cleared the session, which is every thread's.
+            settings.apply()
         model = self._build_hypermodel(hp)
         if not isinstance(model, keras.Model):
             rule = "The function that builds, or HyperModel.build, must return a compiled keras.Model"
