@@ -176,6 +176,26 @@ def test_a_search_goes_on_after_reloading(data, tmp_path):
     assert fresh.oracle.trials == {}
 
 
+def test_a_tuner_has_the_id_that_it_is_given_and_knows_the_folder_by_any(tmp_path, monkeypatch):
+    class Box(kt.RandomSearch):
+        def run_trial(self, trial, *args, **kwargs):
+            return trial.hyperparameters.Float("x", 0, 1)
+
+    arguments = {"directory": tmp_path, "project_name": "p"}
+    first = Box(max_trials=2, tuner_id="me", **arguments)
+    first.search(verbose=0, workers=2)
+    assert first.tuner_id == "me"
+    assert (tmp_path / "p" / "me.json").exists()
+    assert not (tmp_path / "p" / "tuner0.json").exists()
+    assert Box(max_trials=3, **arguments).remaining_trials == 1
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker1")
+    assert Box(max_trials=3, **arguments).tuner_id == "worker1"
+    # Each would search for itself, and all of them in one folder.
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(RuntimeError, match=r"chief.*Unset the KERASTUNER_ variables"):
+        Box(max_trials=3, **arguments)
+
+
 def test_a_folder_that_keras_tuner_wrote_is_taken_over(tmp_path, keras_tuner):
     class Theirs(keras_tuner.RandomSearch):
         def run_trial(self, trial, *args, **kwargs):
@@ -338,7 +358,7 @@ def test_diverged_and_crashed_trials_fail_and_are_counted(data, tmp_path):
 
     def always_crashes(hp):
         if hp.Int("x", 0, 99) >= 0 and crash.is_set():
-            raise ValueError("broken")
+            raise ValueError("broken\nsizes: 50")
         return build(hp)
 
     crash = threading.Event()
@@ -350,7 +370,7 @@ def test_diverged_and_crashed_trials_fail_and_are_counted(data, tmp_path):
     first, rest = str(raised.value).split("\n", 1)
     assert first.endswith("Received: ValueError: broken.")
     assert "Traceback" in rest
-    assert rest.endswith("ValueError: broken")
+    assert rest.endswith("ValueError: broken\nsizes: 50")
 
 
 def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import threading
@@ -45,7 +46,8 @@ class BaseTuner:
 
     oracle: decides what to try.  hypermodel: a function build(hp) or a kt.HyperModel; None if `run_trial`
     does without.  directory, project_name: the folder of the search. A search found there goes on unless
-    `overwrite`; a folder that Keras Tuner wrote will do too.
+    `overwrite`; a folder that Keras Tuner wrote will do too.  tuner_id: names the file of its own
+    state there.
     """
 
     def __init__(
@@ -58,17 +60,28 @@ class BaseTuner:
         **kwargs: Any,
     ) -> None:
         kwargs.pop("logger", None)
+        tuner_id = kwargs.pop("tuner_id", None)
         if kwargs:
             raise ValueError(
                 explain(f"{type(self).__name__} does not know these arguments", ", ".join(kwargs))
             )
         if not isinstance(oracle, Oracle):
             raise ValueError(explain("oracle must be a kt.Oracle", oracle))
+        if "KERASTUNER_ORACLE_IP" in os.environ:
+            # Each process would search for itself, all of them in one folder.
+            rule = "Several machines cannot share a search through a chief, as they can with Keras Tuner"
+            fix = (
+                "Unset the KERASTUNER_ variables to search on this machine alone, with workers= trials at a "
+                "time; or use keras_tuner"
+            )
+            raise RuntimeError(
+                explain(rule, f"KERASTUNER_ORACLE_IP={os.environ['KERASTUNER_ORACLE_IP']}", fix)
+            )
         self.oracle = oracle
         self.hypermodel = get_hypermodel(hypermodel)
         self.directory = "." if directory is None else directory
         self.project_name = project_name or "untitled_project"
-        self.tuner_id = "tuner0"
+        self.tuner_id = str(tuner_id or os.environ.get("KERASTUNER_TUNER_ID") or "tuner0")
         self.deadline: float | None = None
         self._changed = threading.Condition()
         self._failure: BaseException | None = None
@@ -78,7 +91,8 @@ class BaseTuner:
         if overwrite and Path(self.project_dir).exists():
             shutil.rmtree(self.project_dir)
         Path(self.project_dir).mkdir(parents=True, exist_ok=True)
-        if self._tuner_file().exists():
+        # By its name alone a search would be lost that another tuner_id began.
+        if oracle._oracle_file().exists():
             print(f"Reloading Tuner from {self._tuner_file()}")
             self.reload()
         else:
@@ -135,11 +149,10 @@ class BaseTuner:
         if workers == 1:
             self._work(self.tuner_id, fit_args, fit_kwargs)
         else:
+            names = [self.tuner_id, *(f"{self.tuner_id}-{n}" for n in range(1, workers))]
             threads = [
-                threading.Thread(
-                    target=self._work, args=(f"tuner{n}", fit_args, fit_kwargs), name=f"tuner{n}"
-                )
-                for n in range(workers)
+                threading.Thread(target=self._work, args=(name, fit_args, fit_kwargs), name=name)
+                for name in names
             ]
             for thread in threads:
                 thread.start()
@@ -316,4 +329,5 @@ class BaseTuner:
     def reload(self) -> None:
         """Read the search's state from its folder."""
         self.oracle.reload()
-        self.set_state(load_json(self._tuner_file()))
+        if self._tuner_file().exists():
+            self.set_state(load_json(self._tuner_file()))

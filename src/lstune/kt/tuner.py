@@ -112,7 +112,8 @@ class Tuner(BaseTuner):
         self._keras_settings: KerasSettings | None = None
         self._first_mib: float | None = None
         self._told_of_memory = False
-        super().__init__(oracle, hypermodel, directory, project_name, overwrite, logger=logger, **kwargs)
+        named = {"logger": logger, "tuner_id": tuner_id}
+        super().__init__(oracle, hypermodel, directory, project_name, overwrite, **named, **kwargs)
         if distribution_strategy is not None:
             log.warning("a distribution strategy is in force: Keras trains all models, one after the other")
 
