@@ -57,6 +57,32 @@ def test_every_public_name_is_offered_or_refused(keras_tuner):
 
 
 @pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ("kt.SklearnTuner", AttributeError),
+        ("kt.tuners.SklearnTuner", AttributeError),
+        ("from lstune.kt import SklearnTuner", ImportError),
+        ("from lstune.kt import Tuner, SklearnTuner", ImportError),
+        ("from lstune.kt.tuners import SklearnTuner", ImportError),
+        ("from lstune.kt import applications", ImportError),
+        ("from lstune.kt.applications import HyperResNet", ImportError),
+        ("import lstune.kt.applications", ImportError),
+    ],
+)
+def test_what_is_not_offered_says_why_however_it_is_asked_for(asked, error):
+    with pytest.raises(error, match="Use keras_tuner"):
+        exec(asked, {"kt": kt})
+    assert not any(hasattr(module, name) for module in (kt, kt.tuners) for name in kt.REFUSED)
+
+
+def test_other_names_are_missing_as_everywhere():
+    with pytest.raises(AttributeError, match=r"module 'lstune\.kt\.tuners' has no attribute"):
+        _ = kt.tuners.nothing
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        exec("from lstune.kt import nothing")
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "RandomSearch",

@@ -5,8 +5,6 @@ many times faster, and everything else by Keras itself, with the reason in the l
 `keras-tuner` need not be installed.
 """
 
-from typing import Any
-
 from lstune._version import __version__
 from lstune.kt import engine, errors, oracles, tuners
 from lstune.kt.base_tuner import BaseTuner
@@ -16,6 +14,8 @@ from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.objective import Objective
 from lstune.kt.oracle import Oracle, synchronized
 from lstune.kt.parameters import HyperParameter
+from lstune.kt.refused import REFUSED as REFUSED
+from lstune.kt.refused import refuser
 from lstune.kt.series import series_windows
 from lstune.kt.tuner import Tuner
 from lstune.kt.tuners import BOHB, SMAC, TPE, BayesianOptimization, GridSearch, Hyperband, RandomSearch
@@ -49,14 +49,4 @@ __all__ = [
     "tuners",
 ]
 
-# What Keras Tuner offers and this does not.
-REFUSED = {
-    "SklearnTuner": "it tunes scikit-learn models, which have no epochs and no LSTM in them",
-    "applications": "its ready-made models are for images",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in REFUSED:
-        raise AttributeError(f"lstune.kt has no {name}: {REFUSED[name]}. Use keras_tuner.{name} for it.")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refuser(__name__)

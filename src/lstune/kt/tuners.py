@@ -16,10 +16,13 @@ from lstune.kt.oracles import (
     SMACOracle,
     TPEOracle,
 )
+from lstune.kt.refused import refuser
 from lstune.kt.trial import Trial, TrialStatus
 from lstune.kt.tuner import Tuner
 
 __all__ = ["BOHB", "SMAC", "TPE", "BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch", "Tuner"]
+
+__getattr__ = refuser(__name__)
 
 _FOR_ORACLE = (
     "hyperparameters",
