@@ -1,11 +1,8 @@
-"""What Keras Tuner offers and this does not: refused with the reason, however it is asked for."""
+"""What Keras Tuner offers and this does not: refused with the reason."""
 
 from __future__ import annotations
 
-import dis
-import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 __all__ = ["REFUSED", "reason", "refuser"]
@@ -22,20 +19,10 @@ def reason(name: str) -> str:
 
 
 def refuser(module: str) -> Callable[[str], Any]:
-    """A module's `__getattr__`."""
+    """A module's `__getattr__`; a `from ... import` has Python's own words instead."""
 
     def refuse(name: str) -> Any:
-        if name not in REFUSED:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if _is_from_import(sys._getframe(1)):
-            raise ImportError(reason(name), name=module)
-        # Not an ImportError too: hasattr is to say no.
-        raise AttributeError(reason(name))
+        known = name in REFUSED
+        raise AttributeError(reason(name) if known else f"module {module!r} has no attribute {name!r}")
 
     return refuse
-
-
-def _is_from_import(frame: FrameType) -> bool:
-    """Whether this frame is at a `from ... import name`, which drops the text of an AttributeError."""
-    code = frame.f_code.co_code
-    return 0 <= frame.f_lasti < len(code) and dis.opname[code[frame.f_lasti]] == "IMPORT_FROM"
