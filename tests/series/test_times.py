@@ -1,0 +1,155 @@
+"""Timestamps in every way of writing them; what cannot be one is refused by its line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstune.errors import DataError
+from lstune.series import read_series
+from lstune.series._times import parse_times
+
+DAYS = pd.date_range("2021-01-01", periods=200)
+HOURS = pd.date_range("2021-03-01", periods=200, freq="h")
+MONTHS = pd.date_range("2000-01-01", periods=120, freq="MS")
+QUARTERS = pd.date_range("1970-01-01", periods=100, freq="QS")
+WEEKS = pd.date_range("2019-01-07", periods=100, freq="W-MON")
+VALUES = 100 + np.arange(400) % 17.0
+
+
+def read(tmp_path, texts, header="date;y", **options):
+    """A series from a file with the texts in its first column, or columns."""
+    lines = [header, *(f"{text};{value}" for text, value in zip(texts, VALUES, strict=False))]
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    return read_series(tmp_path / "data.csv", target="y", **options)
+
+
+def check(series, stamps):
+    assert list(series.timestamps) == list(stamps)
+    assert np.array_equal(series.values, VALUES[: len(stamps)])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("form", ["%y-%m-%d", "%y/%m/%d", "%d/%m/%y", "%m/%d/%y"])
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        DAYS,
+        DAYS[:28],
+        MONTHS,
+        WEEKS,
+        pd.bdate_range("2022-08-01", periods=60),
+        pd.date_range("2005-05-01", periods=28),
+        QUARTERS[40:],
+    ],
+)
+def test_which_of_three_short_numbers_is_the_year(stamps, form, order):
+    stamps = stamps[::order]
+    assert list(parse_times(stamps.strftime(form).tolist()).stamps) == list(stamps)
+
+
+def test_a_year_first_of_two_digits_is_said_and_first_days_of_years_are_none(tmp_path):
+    series = read(tmp_path, DAYS.strftime("%y-%m-%d"))
+    check(series, DAYS)
+    assert any("21-01-01 were read with the year first" in note for note in series.notes)
+    hours = read(tmp_path, HOURS.strftime("%y-%m-%d %H:%M"))
+    check(hours, HOURS)
+    for first in ("2001-12-31", "2001-01-01"):
+        years = pd.date_range(first, periods=20, freq=pd.DateOffset(years=1))
+        assert list(parse_times(years.strftime("%d/%m/%y").tolist()).stamps) == list(years)
+    shuffled = DAYS[np.random.default_rng(0).permutation(200)]
+    assert list(parse_times(shuffled.strftime("%y-%m-%d").tolist()).stamps) == list(shuffled)
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%y", "%m/%d/%y", "%d-%b-%y", "%y-%m-%d"])
+def test_years_of_two_digits_do_not_lie_in_the_future(tmp_path, form):
+    stamps = pd.date_range("1968-06-01", periods=400)
+    series = read(tmp_path, stamps.strftime(form))
+    check(series, stamps)
+    assert any("lay ahead were taken back: 68 is 1968" in note for note in series.notes)
+
+
+def test_rows_for_what_is_known_beforehand_may_lie_in_the_future():
+    stamps = pd.date_range("2015-01-01", pd.Timestamp.now() + pd.DateOffset(years=5), freq="MS")
+    assert list(parse_times(stamps.strftime("%d/%m/%y").tolist()).stamps) == list(stamps)
+    century = pd.date_range("1940-01-01", pd.Timestamp.now(), freq="MS")
+    assert list(parse_times(century.strftime("%d/%m/%y").tolist()).stamps) == list(century)
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_long_numbers_are_dates_with_a_time_of_day(tmp_path, form):
+    for stamps in (DAYS, HOURS):
+        texts = stamps.strftime(form)
+        series = read(tmp_path, texts)
+        check(series, stamps)
+        assert any("year, month, day, hour" in note for note in series.notes)
+        assert list(parse_times(texts.astype(np.float64)).stamps) == list(stamps)
+    ends = [f"{stamp:%Y%m%d}{stamp.hour + 1:02d}" for stamp in HOURS]
+    assert list(parse_times(ends).stamps) == list(HOURS + pd.Timedelta(hours=1))
+    assert parse_times(["2021130100", "2021130101"]).stamps[0].year == 2034  # no month 13: seconds since 1970
+
+
+WRITTEN = [
+    (DAYS, "%Y-%m-%d %H:%M:%S UTC"),
+    (DAYS, "%Y-%m-%d UTC"),
+    (HOURS, "%Y-%m-%d %H:%M:%S GMT"),
+    (HOURS, "%d/%m/%Y %H:%M UTC"),
+    (HOURS, "%Y-%m-%d %H:%M:%S Z"),
+    (HOURS, "%a, %d %b %Y %H:%M:%S GMT"),
+    (HOURS, "%Y%m%dT%H%M%S"),
+    (HOURS, "%Y%m%dT%H%M%SZ"),
+    (HOURS, "%Y%m%d %H:%M"),
+    (HOURS, "%m/%d/%Y %I:%M%p"),
+    (HOURS, "%Y-%m-%d %I:%M %p"),
+    (HOURS, "%Y-%m-%d %I:%M%p UTC"),
+    (HOURS, "%b %d, %Y, %I:%M %p"),
+    (HOURS, "%a %b %d %H:%M:%S %Y"),
+    (HOURS, "%d/%b/%Y:%H:%M:%S"),
+    (HOURS, "%d/%m/%Y %H"),
+    (DAYS, "%a, %d %b %Y"),
+    (DAYS, "%A, %B %d, %Y"),
+    (DAYS, "%d/%b/%Y"),
+    (DAYS, "%d%b%Y"),
+    (DAYS, "%b-%d-%Y"),
+    (DAYS, "%Y-%b-%d"),
+    (DAYS, "%Y %b %d"),
+    (DAYS, "%Y-%j"),
+    (DAYS, "%G-W%V-%u"),
+    (WEEKS, "%G-W%V"),
+    (WEEKS, "%GW%V"),
+    (MONTHS, "%m/%Y"),
+    (MONTHS, "%m-%Y"),
+    (MONTHS, "%YM%m"),
+    (MONTHS, "%Y M%m"),
+    (MONTHS, "%Y %b"),
+    (MONTHS, "%Y-%b"),
+]
+
+
+@pytest.mark.parametrize(("stamps", "form"), WRITTEN, ids=[form for _, form in WRITTEN])
+def test_ways_of_writing_a_date(tmp_path, stamps, form):
+    check(read(tmp_path, stamps.strftime(form)), stamps)
+
+
+@pytest.mark.parametrize("form", ["Q{q} {y}", "{y} Q{q}", "{q}Q{y}", "{q}Q{s:02d}", "Q{q}-{y}", "{y}:Q{q}"])
+def test_ways_of_writing_a_quarter(tmp_path, form):
+    check(read(tmp_path, [form.format(q=s.quarter, y=s.year, s=s.year % 100) for s in QUARTERS]), QUARTERS)
+
+
+def test_times_of_day_and_names_of_months_as_people_write_them(tmp_path):
+    texts = [f"{s:%d/%m/%Y %I:%M} {'a.m.' if s.hour < 12 else 'p.m.'}" for s in HOURS]
+    check(read(tmp_path, texts), HOURS)
+    names = ["Jan.", "Feb", "March", "April", "May", "June", "July", "Aug", "Sept", "Oct", "Nov", "December"]
+    check(read(tmp_path, [f"{s.day} {names[s.month - 1]} {s.year}" for s in DAYS]), DAYS)
+    ends = [
+        f"{s - pd.Timedelta(days=1):%Y-%m-%dT24:00:00}" if not s.hour else f"{s:%Y-%m-%dT%H:%M:%S}"
+        for s in HOURS
+    ]
+    check(read(tmp_path, ends), HOURS)
+
+
+def test_quarters_written_like_months_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'date' does not hold timestamps.*'1/1970'"):
+        read(tmp_path, [f"{s.quarter}/{s.year}" for s in QUARTERS])
+    assert parse_times(["02/2021"]).stamps[0] == pd.Timestamp("2021-02-01")  # one newer row
