@@ -363,7 +363,7 @@ BAD_FILES = {
     "ragged": (table() + "2024-03-01,1,2,3\n", r"same number of fields, 2 here.*4 fields in line 42"),
     "bad date": (
         table().replace("2024-01-25", "2024-01-32"),
-        r"1 timestamps in the column 'date'.*'2024-01-32' in line 7",
+        r"1 timestamp in the column 'date'.*'2024-01-32' in line 7",
     ),
     "irregular": (
         "date,value\n"

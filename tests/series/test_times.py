@@ -153,3 +153,108 @@ def test_quarters_written_like_months_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"'date' does not hold timestamps.*'1/1970'"):
         read(tmp_path, [f"{s.quarter}/{s.year}" for s in QUARTERS])
     assert parse_times(["02/2021"]).stamps[0] == pd.Timestamp("2021-02-01")  # one newer row
+
+
+def in_columns(form, stamps=HOURS):
+    return [form.format(s, s=s, y=s.year % 100, h=s.hour) for s in stamps]
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ("Datum;Uhrzeit;y", "{:%d.%m.%Y;%H:%M}"),
+        ("Datum;Zeit;y", "{:%d.%m.%Y;%H:%M:%S}"),
+        ("day;time;y", "{:%Y-%m-%d;%I:%M %p}"),
+        ("date;Time (UTC);y", "{:%Y%m%d;%H:%M}"),
+        ("date;hour;y", "{:%Y%m%d};{h}"),
+        ("YEAR;MONTH;DAY;HOUR;y", "{s.year};{s.month};{s.day};{h}"),
+        ("year;month;day;hour;y", "{y};{s.month};{s.day};{h}"),
+        ("year;month;day;hr;y", "{s.year};{s:%b};{s.day};{h}"),
+        ("year;month;day;time;y", "{s.year};{s.month};{s.day};{s:%H:%M}"),
+        ("yr;mo;dy;hr;y", "{s.year};{s.month};{s.day};{h}"),
+        ("DD;MM;YYYY;HH;y", "{s.day};{s.month};{s.year};{h}"),
+    ],
+)
+def test_dates_and_times_of_day_in_columns(tmp_path, header, form):
+    check(read(tmp_path, in_columns(form), header), HOURS)
+
+
+def test_hours_that_end_are_known_by_name(tmp_path):
+    earlier = in_columns("{:%Y-%m-%d}", HOURS - pd.Timedelta(hours=1))
+    texts = [f"{day};{(s.hour - 1) % 24 + 1}" for day, s in zip(earlier, HOURS, strict=True)]
+    check(read(tmp_path, texts, "Date;Hour Ending;y"), HOURS)
+    # An unknown name is not guessed at, since a few newer rows could not tell it again.
+    with pytest.raises(
+        DataError, match=r"'Date' holds each day several times; 'Std' may.*--timestamp 'Date,Std'"
+    ):
+        read(tmp_path, texts, "Date;Std;y")
+    check(read(tmp_path, texts, "Date;Std;y", timestamp="Date,Std"), HOURS)
+    compact = in_columns("{:%Y-%m-%d;%H%M}")
+    with pytest.raises(DataError, match=r"'time' may be the time of day.*2021-03-01, 0100 in line 3"):
+        read(tmp_path, compact, "date;time;y")
+    check(read(tmp_path, compact, "date;time;y", timestamp="date,time"), HOURS)
+
+
+def test_columns_that_only_sound_like_parts_of_a_time_are_none(tmp_path):
+    check(read(tmp_path, [f"{s.year};{s.month};shop" for s in MONTHS], "year;month;tag;y"), MONTHS)
+    rows = [f"{s:%Y-%m-%d};{i}" for i, s in enumerate(DAYS[:30])]
+    check(read(tmp_path, rows, "date;time;y"), DAYS[:30])
+    hire = [f"1;{s.year - 2021};{s.month};{s:%Y-%m-%d};{s.hour}" for s in HOURS]
+    check(read(tmp_path, hire, "season;yr;mnth;dteday;hr;y"), HOURS)
+
+
+def test_years_of_two_digits_in_a_column(tmp_path):
+    stamps = pd.date_range("1968-06-01", periods=200)
+    series = read(tmp_path, in_columns("{y};{s.month};{s.day}", stamps), "year;month;day;y")
+    check(series, stamps)
+    assert any("68 is 1968" in note for note in series.notes)
+    wrong = in_columns("{s.year};{s.month};{s.day}", DAYS)
+    wrong[50] = "2021;2;30"
+    with pytest.raises(
+        DataError, match=r"1 timestamp in the column 'year,month,day'.*'2021-2-30' in line 52"
+    ):
+        read(tmp_path, wrong, "year;month;day;y")
+
+
+@pytest.mark.parametrize("cell", ["n/a", "", "unknown"])
+def test_a_time_column_with_a_bad_cell_is_seen_under_any_name(tmp_path, cell):
+    texts = DAYS[::-1].strftime("%d.%m.%Y").tolist()
+    texts[5] = cell
+    with pytest.raises(DataError, match=rf"1 timestamp in the column 'measured'.*'{cell}' in line 7"):
+        read(tmp_path, texts, "measured;y")
+    texts[0] = cell  # the first cell decides nothing either
+    with pytest.raises(DataError, match=r"2 timestamps in the column 'date'.*in lines 2 and 7"):
+        read(tmp_path, texts)
+
+
+def test_a_whole_time_column_is_preferred_to_one_with_holes(tmp_path):
+    texts = [f"{'' if i == 7 else f'{s:%Y-%m-%d}'};{s:%Y-%m-%d}" for i, s in enumerate(DAYS)]
+    check(read(tmp_path, texts, "delivered;ordered;y"), DAYS)
+    sparse = [f"{s:%Y-%m-%d}" if i % 2 else "" for i, s in enumerate(DAYS)]
+    assert not read(tmp_path, sparse, "delivered;y").has_timestamps
+
+
+@pytest.mark.parametrize("name", ["time", "measured"])
+def test_dates_that_cannot_be_read_are_no_equal_steps(tmp_path, name):
+    with pytest.raises(DataError, match=r"'CEST' names no one time zone.*\+02:00"):
+        read(tmp_path, HOURS[::-1].strftime("%Y-%m-%d %H:%M:%S CEST"), f"{name};y")
+    parts = [f"12-{i % 90 + 10}-5678" for i in range(100)]
+    assert not read(tmp_path, parts, f"{name[0]}part;y").has_timestamps
+
+
+def test_years_that_pandas_does_not_hold_are_told(tmp_path):
+    for texts in ([f"{1610 + i}-01-01" for i in range(60)], [f"01/01/{2300 + i}" for i in range(60)]):
+        with pytest.raises(DataError, match=r"outside of the years 1678 to 2261.*pandas holds no others"):
+            read(tmp_path, texts)
+    far = DAYS.strftime("%Y-%m-%d").tolist()
+    far[-1] = "9999-12-31"
+    with pytest.raises(DataError, match=r"outside of the years.*'9999-12-31' in line 201"):
+        read(tmp_path, far)
+
+
+@pytest.mark.filterwarnings("error")
+def test_steps_below_a_microsecond_are_refused():
+    frame = pd.DataFrame({"t": pd.date_range("2021-01-01", periods=300, freq="100ns"), "y": VALUES[:300]})
+    with pytest.raises(DataError, match=r"at least a microsecond long.*100 ns between rows 0 and 1.*freq=ms"):
+        read_series(frame)
+    assert len(read_series(frame, freq="us")) == 30

@@ -397,7 +397,7 @@ def _from_numeric_dates(texts: npt.NDArray[np.object_]) -> Times:
 
     def read(kind: str) -> tuple[pd.DatetimeIndex, tuple[str, ...]]:
         form = separator.join(f"%{part}" for part in (kind if short else kind.replace("y", "Y")))
-        good = [int(_to_dates(heads, form + clock).notna().sum()) for clock in _TIMES_OF_DAY]
+        good = [np.count_nonzero(_to_dates(heads, form + clock).notna()) for clock in _TIMES_OF_DAY]
         stamps = _to_dates(tidy, form + _TIMES_OF_DAY[int(np.argmax(good))])
         return _not_ahead(stamps) if short else (stamps, ())
 

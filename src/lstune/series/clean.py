@@ -198,6 +198,12 @@ def _irregular(raw: RawRows) -> str:
         return explain("At least two timestamps are needed to know the step", raw.place([0]))
     steps = pd.Series(raw.stamps).diff().dropna()
     usual = steps.mode().iloc[0]
+    if usual < pd.Timedelta(microseconds=1):
+        return explain(
+            "Steps must be at least a microsecond long",
+            f"{usual.value} ns between {raw.place([0, 1])}",
+            "Average onto a longer step: read_series(..., freq='ms'); on the command line --read freq=ms",
+        )
     odd = np.flatnonzero(steps.to_numpy() % usual.to_timedelta64() != np.timedelta64(0))
     if not len(odd):
         odd = np.flatnonzero((steps != usual).to_numpy())

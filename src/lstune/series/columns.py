@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +12,11 @@ import pandas as pd
 from lstune.errors import DataError, UserError, explain, nearest
 from lstune.series._numbers import Numbers, parse_numbers
 from lstune.series._rows import RawRows
-from lstune.series._times import Times, looks_like_time, parse_times
+from lstune.series._time_columns import TIME_NAMES, bare, cells_of, check_times, find_times, read_times
+from lstune.series._times import Times
 
 __all__ = ["ReadOptions", "Table", "names_of", "select"]
 
-_TIME_NAMES = (
-    "timestamp", "datetime", "date_time", "date", "time", "ds", "day", "month", "week", "period", "quarter",
-    "year", "index", "datum", "fecha", "unix", "epoch", "utc_timestamp", "observation_date",
-)  # fmt: skip
-# A column of one of these names that cannot be read is a mistake to tell, not one column among others.
-_SURE_TIME_NAMES = ("timestamp", "datetime", "date_time", "date", "ds", "datum", "fecha")
-_HOUR_NAMES = ("hour", "hr", "stunde")
 _TARGET_NAMES = ("y", "target", "value")
 _ID_NAMES = ("unique_id", "series_id", "item_id")
 
@@ -184,103 +176,17 @@ def _no_column(name: str, role: str, columns: Sequence[str], table: str) -> str:
 
 def _find_times(table: Table, options: ReadOptions) -> tuple[str | None, Times | None]:
     """The time column and its stamps, (None, None) if the rows are not dated."""
-    frame = table.frame
-    columns = list(frame.columns)
-    if options.timestamp is not None:
-        named = names_of(options.timestamp) if options.timestamp not in columns else (options.timestamp,)
-        for column in named:
-            if column not in columns:
-                raise DataError(_no_column(column, "timestamp", columns, table.name))
-        times = parse_times(_joined(frame, named), days=options.days)
-        _check_times(table, ",".join(named), _joined(frame, named), times)
-        return ",".join(named), times
-    for named in _time_candidates(frame):
-        times = parse_times(_joined(frame, named), numbers=_bare(named[0]) in _TIME_NAMES, days=options.days)
-        if times.readable >= 0.5:
-            _check_times(table, ",".join(named), _joined(frame, named), times)
-            return ",".join(named), times
-        if _bare(named[0]) in _SURE_TIME_NAMES:
-            _check_times(table, ",".join(named), _joined(frame, named), times)
-    return None, None
-
-
-def _bare(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.strip().lower())
-
-
-def _cells(frame: pd.DataFrame, column: str) -> Any:
-    """A column as an array: numbers stay numbers, missing becomes None."""
-    cells = frame[column]
-    if cells.dtype.kind in "iufb" and isinstance(cells.dtype, np.dtype):
-        return cells.to_numpy()
-    return cells.astype(object).where(cells.notna(), None).to_numpy(dtype=object)
-
-
-def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> Any:
-    """Cells of one time column, or of several: a date and a time of day; year, month, day, hour."""
-    if len(columns) == 1:
-        cells = frame[columns[0]]
-        return cells if cells.dtype.kind == "M" or "period" in str(cells.dtype) else _cells(frame, columns[0])
-    if [_bare(column) for column in columns][:2] == ["year", "month"]:
-        parts = [pd.to_numeric(frame[column], errors="coerce") for column in columns]
-        units = dict(zip(("year", "month", "day", "hour", "minute"), parts, strict=False))
-        units.setdefault("day", pd.Series(1, index=frame.index))
-        return pd.to_datetime(pd.DataFrame(units), errors="coerce")
-    texts = [["" if cell is None or cell != cell else str(cell) for cell in frame[name]] for name in columns]
-    if _bare(columns[1]) in _HOUR_NAMES:
-        texts[1] = [re.sub(r"^(\d{1,2})(\.0)?$", _clock, cell) for cell in texts[1]]
-    return np.array([" ".join(parts).strip() for parts in zip(*texts, strict=True)], dtype=object)
-
-
-def _clock(hour: re.Match[str]) -> str:
-    return f"{int(hour[1]):02d}:00"
-
-
-def _time_candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Columns that may hold the time, the likeliest first."""
-    by_name = {_bare(column): column for column in frame.columns}
-    found: list[tuple[str, ...]] = [(column,) for column in frame.columns if frame[column].dtype.kind == "M"]
-    found += [(column,) for column in frame.columns if "period" in str(frame[column].dtype)]
-    if "year" in by_name and "month" in by_name:
-        parts = [by_name[part] for part in ("year", "month", "day", "hour", "minute") if part in by_name]
-        found.append(tuple(parts))
-    hour = next((by_name[name] for name in _HOUR_NAMES if name in by_name), None)
-    day = next((by_name[name] for name in ("date", "dteday", "ds", "datum", "day") if name in by_name), None)
-    if hour is not None and day is not None:
-        found.append((day, hour))
-    if (
-        "date" in by_name
-        and "time" in by_name
-        and re.match(r"\d{1,2}:\d\d", str(frame[by_name["time"]].iloc[0]))
-    ):
-        found.append((by_name["date"], by_name["time"]))
-    found += [(by_name[name],) for name in _TIME_NAMES if name in by_name]
-    for column in frame.columns:
-        if frame[column].dtype.kind not in "iufbM":
-            cells = frame[column].dropna().astype(str)
-            if len(cells) and cells.iloc[:20].map(looks_like_time).all():
-                found.append((column,))
-    return list(dict.fromkeys(found))
-
-
-def _check_times(table: Table, column: str, cells: Any, times: Times) -> None:
-    unreadable = np.flatnonzero(np.isnat(times.stamps.to_numpy()))
-    if not len(unreadable):
-        return
-    cells = np.asarray(cells, dtype=object)
-    shown = ", ".join(repr(cells[row]) for row in unreadable[:3])
-    everything = len(unreadable) == len(cells)
-    raise DataError(
-        explain(
-            f"The column '{column}' does not hold timestamps"
-            if everything
-            else f"{len(unreadable)} timestamps in the column '{column}' cannot be read",
-            f"{shown} in {table.where(unreadable)}",
-            "Write dates like 2024-01-31, or name the column that holds the time (timestamp)"
-            if everything
-            else "Mend or remove those rows; dates like 2024-01-31 are always understood",
-        )
-    )
+    columns = list(table.frame.columns)
+    if options.timestamp is None:
+        named, found = find_times(table.frame, options.days, options.target, table.where)
+        return ",".join(named) or None, found
+    named = names_of(options.timestamp) if options.timestamp not in columns else (options.timestamp,)
+    for column in named:
+        if column not in columns:
+            raise DataError(_no_column(column, "timestamp", columns, table.name))
+    cells, times = read_times(table.frame, named, options.days)
+    check_times(named, cells, times, table.where)
+    return ",".join(named), times
 
 
 def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
@@ -288,14 +194,14 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
     if options.target is not None:
         if options.target in frame.columns:
             return options.target
-        same = [column for column in rest if _bare(column) == _bare(options.target)]
+        same = [column for column in rest if bare(column) == bare(options.target)]
         if len(same) == 1:
             return same[0]
         raise DataError(_no_column(options.target, "target", rest or list(frame.columns), table.name))
     others = [column for column in rest if column not in options.named_features]
     numeric = [column for column in others if _is_numeric(table, column, options)]
     counters = [
-        column for column in numeric if _bare(column) in _TIME_NAMES and _counts_up(table, column, options)
+        column for column in numeric if bare(column) in TIME_NAMES and _counts_up(table, column, options)
     ]
     numeric = [column for column in numeric if column not in counters] or numeric
     if len(numeric) == 1:
@@ -308,10 +214,10 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
                 "Check the file's delimiter and decimal mark, or name the target",
             )
         )
-    named = [column for column in numeric if _bare(column) in _TARGET_NAMES]
+    named = [column for column in numeric if bare(column) in _TARGET_NAMES]
     if len(named) == 1:
         return named[0]
-    fix = next((column for column in numeric if _bare(column) == "close"), numeric[0])
+    fix = next((column for column in numeric if bare(column) == "close"), numeric[0])
     raise DataError(
         explain(
             f"{len(numeric)} columns could be the target; one must be named",
@@ -357,7 +263,7 @@ def _find_features(table: Table, rest: list[str], target: str, options: ReadOpti
 
 def _numbers_of(table: Table, column: str, options: ReadOptions) -> Numbers:
     return parse_numbers(
-        _cells(table.frame, column),
+        cells_of(table.frame, column),
         decimal=options.decimal,
         comma_file=table.comma_file,
         missing=frozenset(text.strip().lower() for text in options.missing),

@@ -65,6 +65,8 @@ def infer_grid(stamps: pd.DatetimeIndex) -> Grid | None:
         return None
     lengths, counts = np.unique(steps, return_counts=True)
     usual = int(lengths[np.argmax(counts)])
+    if not usual:  # below a microsecond
+        return None
     # Months and years differ in their days; 28 days and a gap of 56 are no months.
     if np.median(steps) >= 27.5 * _DAY and (steps % lengths[0]).any():
         return _month_grid(stamps)
