@@ -49,6 +49,14 @@ def test_which_of_three_short_numbers_is_the_year(stamps, form, order):
     assert list(parse_times(stamps.strftime(form).tolist()).stamps) == list(stamps)
 
 
+def test_a_choice_that_nothing_decides_is_said(tmp_path):
+    minutes = pd.date_range("2014-02-09", periods=60, freq="15min")
+    series = read(tmp_path, minutes.strftime("%y-%m-%d %H:%M"))
+    assert any("14-02-09 00:00 were read with the day before month" in note for note in series.notes)
+    halves = pd.date_range("2018-04-08 12:00", periods=23, freq="12h").delete(11)[::-1]
+    assert list(parse_times(halves.strftime("%d/%m/%y %H:%M").tolist()).stamps) == list(halves)
+
+
 def test_a_year_first_of_two_digits_is_said_and_first_days_of_years_are_none(tmp_path):
     series = read(tmp_path, DAYS.strftime("%y-%m-%d"))
     check(series, DAYS)
@@ -58,8 +66,10 @@ def test_a_year_first_of_two_digits_is_said_and_first_days_of_years_are_none(tmp
     for first in ("2001-12-31", "2001-01-01"):
         years = pd.date_range(first, periods=20, freq=pd.DateOffset(years=1))
         assert list(parse_times(years.strftime("%d/%m/%y").tolist()).stamps) == list(years)
-    shuffled = DAYS[np.random.default_rng(0).permutation(200)]
-    assert list(parse_times(shuffled.strftime("%y-%m-%d").tolist()).stamps) == list(shuffled)
+    for form in ("%y-%m-%d", "%d-%m-%y"):
+        for stamps in (DAYS, pd.bdate_range("2010-01-14", periods=31).delete([3, 17])):
+            stamps = stamps[np.random.default_rng(0).permutation(len(stamps))]
+            assert list(parse_times(stamps.strftime(form).tolist()).stamps) == list(stamps)
 
 
 @pytest.mark.parametrize("form", ["%d/%m/%y", "%m/%d/%y", "%d-%b-%y", "%y-%m-%d"])

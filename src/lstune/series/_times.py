@@ -409,7 +409,8 @@ def _from_numeric_dates(texts: npt.NDArray[np.object_]) -> Times:
     if "ymd" in readings and kind != "ymd" and _fits_better(readings["ymd"][0], readings[kind][0]):
         kind = "ymd"
     stamps, notes = readings[kind]
-    if len(kinds) > 1 and (kind == "ymd" or "mdy" in kinds):
+    order = {_irregularity(stamps) for stamps, _ in readings.values()}
+    if len(kinds) > 1 and (kind == "ymd" or "mdy" in kinds or len(order) == 1):
         notes = (f"Dates such as {texts[texts != ''][0]} were read with {_KINDS[kind]}", *notes)
     return Times(stamps, (*notes, *utc))
 
@@ -422,17 +423,18 @@ def _fits_better(year_first: pd.DatetimeIndex, other: pd.DatetimeIndex) -> bool:
         (back, ratio), (other_back, other_ratio) = _irregularity(year_first), _irregularity(other)
     if back != other_back:
         return back < other_back
+    finer = _step(year_first) < _step(other)
     if not 0.8 * other_ratio <= ratio <= 1.25 * other_ratio:
-        return ratio < other_ratio
+        return ratio < other_ratio and (finer or ratio < 0.2 * other_ratio)
     # Days of one month, or the same day of many years: these are first or last days, 31/12/20.
     known = other.dropna()
     if (known.is_month_start | known.is_month_end).all():
         return False
-    return bool(_step(year_first) < _step(other))
+    return finer
 
 
-def _step(stamps: pd.DatetimeIndex) -> Any:
-    return np.median(np.abs(np.diff(stamps.dropna().asi8))) if len(stamps) > 1 else 0
+def _step(stamps: pd.DatetimeIndex) -> float:
+    return float(np.median(np.abs(np.diff(stamps.dropna().asi8)))) if len(stamps) > 1 else 0.0
 
 
 def _irregularity(stamps: pd.DatetimeIndex) -> tuple[int, float]:
