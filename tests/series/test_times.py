@@ -181,12 +181,25 @@ def in_columns(form, stamps=HOURS):
         ("year;month;day;hour;y", "{y};{s.month};{s.day};{h}"),
         ("year;month;day;hr;y", "{s.year};{s:%b};{s.day};{h}"),
         ("year;month;day;time;y", "{s.year};{s.month};{s.day};{s:%H:%M}"),
+        ("year;month;day;time;y", "{s.year};{s.month};{s.day};{s:%I:%M:%S %p}"),
+        ("date;time;y", "{:%Y-%m-%d 00:00:00;%H:%M}"),
+        ("date;hour;y", "{:%Y-%m-%d %H:%M:%S};{h}"),
         ("yr;mo;dy;hr;y", "{s.year};{s.month};{s.day};{h}"),
         ("DD;MM;YYYY;HH;y", "{s.day};{s.month};{s.year};{h}"),
     ],
 )
 def test_dates_and_times_of_day_in_columns(tmp_path, header, form):
     check(read(tmp_path, in_columns(form), header), HOURS)
+
+
+def test_days_of_a_frame_and_its_times_of_day():
+    frame = pd.DataFrame({"date": HOURS.normalize(), "time": HOURS.strftime("%H:%M"), "y": VALUES[:200]})
+    check(read_series(frame), HOURS)
+    check(read_series(frame.assign(time=HOURS.time)), HOURS)
+    check(read_series(frame.rename(columns={"time": "slot"}), timestamp="date,slot"), HOURS)
+    check(
+        read_series(pd.DataFrame({"date": HOURS, "hour": HOURS.hour, "y": VALUES[:200]}), target="y"), HOURS
+    )
 
 
 def test_hours_that_end_are_known_by_name(tmp_path):

@@ -12,7 +12,7 @@ import pandas as pd
 from lstune.errors import DataError, explain
 from lstune.series._numbers import MISSING
 from lstune.series._rows import counted
-from lstune.series._times import Times, from_parts, looks_like_time, parse_times
+from lstune.series._times import Times, from_parts, half_days, looks_like_time, parse_times
 
 __all__ = ["TIME_NAMES", "bare", "cells_of", "check_times", "find_times", "read_times"]
 
@@ -115,12 +115,14 @@ def read_times(
         other = next((column for column in columns if bare(column) not in _PART_OF), None)
         clock = parts.get("hour") or (_texts(frame[other]) if other is not None else [])
         if any(":" in text for text in clock):
-            hours = pd.to_timedelta(pd.Series(_clock_texts(clock)) + ":00", errors="coerce")
+            whole = [text + ":00" * (text.count(":") == 1) for text in _clock_texts(clock)]
+            hours = pd.to_timedelta(pd.Series(whole), errors="coerce")
             parts["hour"] = list(hours / pd.Timedelta(hours=1))
         elif clock:
             parts["hour"] = clock
         units = {f"{part}s": parts[part] for part in _PARTS if part in parts}
         return joined, from_parts(**units)
+    texts[0] = _without_midnight(texts[0])
     first = next((text for text in texts[0] if text), "")
     if looks_like_time(first) or re.fullmatch(r"\d{8}", first):  # a month's name is followed by a year
         texts[1] = _clock_texts(frame[columns[1]])
@@ -128,9 +130,14 @@ def read_times(
     return cells, parse_times(cells, days=days)
 
 
+def _without_midnight(texts: list[str]) -> list[str]:
+    """Dates as 2021-03-01 that stand as 2021-03-01 00:00:00."""
+    return [re.sub(r"[T ]00:00(:00(\.0+)?)?$", "", text) for text in texts]
+
+
 def _clock_texts(cells: Any) -> list[str]:
     """Times of day as 13:00; hours may be whole numbers, or hours and minutes (1330)."""
-    texts = [re.sub(r"^(\d{1,4})\.0$", r"\1", text) for text in _texts(cells)]
+    texts = [half_days(re.sub(r"^(\d{1,4})\.0$", r"\1", text)) for text in _texts(cells)]
     digits = [int(text) for text in texts if re.fullmatch(r"\d{1,4}", text)]
     minutes = bool(digits) and max(digits) > 24
     return [re.sub(r"^\d{1,4}$", lambda found: _clock(int(found[0]), minutes), text) for text in texts]
@@ -184,16 +191,20 @@ def _check_clock(
 def _candidates(frame: pd.DataFrame) -> list[tuple[str, ...]]:
     """Columns that may hold the time, the likeliest first."""
     by_name = {bare(column): column for column in frame.columns}
-    found: list[tuple[str, ...]] = [(column,) for column in frame.columns if frame[column].dtype.kind == "M"]
+    day, clock = next((by_name[name] for name in _DATE_NAMES if name in by_name), None), _clock_column(frame)
+    if day is not None and any(":" in text for text in _without_midnight(_texts(frame[day].iloc[:200]))):
+        day = None  # it holds its time of day itself
+    found: list[tuple[str, ...]] = []
+    if day is not None and clock is not None and frame[day].dtype.kind == "M":
+        found.append((day, clock))
+    found += [(column,) for column in frame.columns if frame[column].dtype.kind == "M"]
     found += [(column,) for column in frame.columns if "period" in str(frame[column].dtype)]
-    clock = _clock_column(frame)
     parts = _part_columns(frame, by_name)
     if "day" in parts and "hour" not in parts and clock is not None:
         parts["hour"] = clock
     in_parts = tuple(parts.values())
     if "year" in by_name and "month" in by_name:
         found.append(in_parts)
-    day = next((by_name[name] for name in _DATE_NAMES if name in by_name), None)
     if day is not None and clock is not None:
         found.append((day, clock))
     found += [(by_name[name],) for name in TIME_NAMES if name in by_name]

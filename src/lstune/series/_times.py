@@ -13,7 +13,7 @@ import pandas as pd
 
 from lstune.series._numbers import MISSING
 
-__all__ = ["Times", "from_parts", "looks_like_time", "parse_times"]
+__all__ = ["Times", "from_parts", "half_days", "looks_like_time", "parse_times"]
 
 _MONTH_NAMES = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
@@ -83,7 +83,7 @@ class Times:
 def looks_like_time(cell: str) -> bool:
     """Whether the cell is written like a date or a time of day (plain numbers are not)."""
     cell = _WEEKDAY.sub("", " ".join(cell.split()), count=1)
-    return bool(_TIME_LIKE.fullmatch(cell)) or any(form.fullmatch(_half_days(cell)) for form in _WRITTEN)
+    return bool(_TIME_LIKE.fullmatch(cell)) or any(form.fullmatch(half_days(cell)) for form in _WRITTEN)
 
 
 def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None) -> Times:
@@ -256,10 +256,10 @@ def _from_texts(texts: npt.NDArray[np.object_], days: bool | None = None) -> Tim
 def _plain(text: str) -> str:
     """Without the name of the weekday, with a Z for UTC, hours of 24."""
     text = _UTC.sub("Z" if ":" in text else "", " ".join(text.split()))
-    return _half_days(_WEEKDAY.sub("", text, count=1))
+    return half_days(_WEEKDAY.sub("", text, count=1))
 
 
-def _half_days(text: str) -> str:
+def half_days(text: str) -> str:
     """12:30AM, 1:30 p.m. -> 00:30, 13:30."""
     return _HALF_DAY.sub(_of_24, text)
 
