@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MISSING", "Numbers", "looks_like_number", "parse_numbers"]
+__all__ = ["MISSING", "Numbers", "find_mark", "looks_like_number", "parse_numbers"]
 
+F64 = npt.NDArray[np.float64]
 # Lower case; compared after stripping.
-_MISSING_WORDS = "na n/a #n/a nan -nan <na> null none nil nat missing #value! #ref! #div/0!"
-_MISSING_MARKS = ("", "#n/a n/a", "-", "--", "---", "?", ".", "..", "...", "…")
+_MISSING_WORDS = (
+    "na n/a #n/a nan -nan <na> null none nil nat missing #value! #ref! #div/0! "
+    r"n.a. n.d. (null) (na) <null> \n nodata no_data #nv -nan(ind) 1.#qnan"
+)
+_MISSING_MARKS = ("", "#n/a n/a", "no data", "-", "--", "---", "?", ".", "..", "...", "…", "*", ":")
 MISSING = frozenset((*_MISSING_MARKS, *_MISSING_WORDS.split()))
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
-_DIGITS = r"[\d.,' \u00a0\u202f]*"
+_BLANK_MARKS = " '’\u00a0\u2007\u2009\u202f"
+_DIGITS = rf"[\d.,{_BLANK_MARKS}]*"
 _LOOSE = re.compile(rf"[+-]?[$€£¥]?\s?{_DIGITS}\d{_DIGITS}([eE][+-]?\d+)?\s?[$€£¥%]?")
-_BLANKS = re.compile(r"(?<=\d)[ '\u00a0\u202f](?=\d{3}(?!\d))")
-_SIGNS = re.compile(r"[$€£¥%]")
-_COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
-_DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}")
-_COMMA_DECIMAL = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+([eE][+-]?\d+)?|[+-]?,\d+")
+_BLANKS = re.compile(rf"(?<=\d)[{_BLANK_MARKS}](?=\d{{3}}(?!\d))")
+_SIGN = re.compile(r"(?:(?<=^)|(?<=^[+-]))\s?[$€£¥]\s?|\s?[$€£¥%]$")
+_FORMULA = re.compile(r'="(.*)"')
+_NEGATIVE = re.compile(r"\(\s?([^\s()+-].*?)\s?\)|(.*\d)\s?-")
+_SUFFIX = re.compile(r"(.*\d[.,]\d+)\s?([KkMB])")
+_POWERS = {"K": "e3", "k": "e3", "M": "e6", "B": "e9"}
+# A group of thousands cannot begin with a zero: "0,007" proves a decimal comma.
+_COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+_DOT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+_ANY_DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
+_COMMA_DECIMAL = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+),\d+([eE][+-]?\d+)?|[+-]?,\d+")
+_SMALL = re.compile(r"[+-]?\d{1,3}")
+_SAY = "say --read decimal={0} or, in Python, decimal='{0}'"
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class Numbers:
     infinite: rows that say infinity.  notes: how numbers were read, if not plainly.
     """
 
-    values: npt.NDArray[np.float64]
+    values: F64
     bad: dict[int, str]
     infinite: list[int]
     notes: tuple[str, ...] = ()
@@ -41,139 +56,247 @@ class Numbers:
 
 def looks_like_number(cell: str) -> bool:
     """Whether the cell could be a number in some locale."""
-    cell = cell.strip().replace("−", "-")
+    cell = _unwrapped(cell.strip())[0]
     return bool(_LOOSE.fullmatch(cell) or _INFINITE.fullmatch(cell))
 
 
+def find_mark(columns: Iterable[Any]) -> str | None:
+    """The decimal mark that columns of text prove, "," or "."; None if none does, or if they disagree."""
+    marks = set()
+    for cells in columns:
+        marked = [_tidy(cell.strip()) for cell in cells if isinstance(cell, str) and re.search("[.,]", cell)]
+        numbers = [text for text in marked if _PLAIN.fullmatch(text) or _comma_shaped(text)]
+        if len(numbers) >= 0.5 * len(marked):
+            marks.add(_proven_mark(numbers))
+    marks.discard(None)
+    return marks.pop() if len(marks) == 1 else None
+
+
 def parse_numbers(
-    cells: Any, *, decimal: str | None = None, comma_file: bool = True, missing: frozenset[str] = frozenset()
+    cells: Any,
+    *,
+    decimal: str | None = None,
+    comma_file: bool = True,
+    missing: frozenset[str] = frozenset(),
+    mark: Callable[[], str | None] = lambda: None,
 ) -> Numbers:
     """Numbers from an array of text (or of Python objects).
 
     decimal: "." or ",", or None to find out.  comma_file: whether commas separate the file's fields, in which
     case a lone "1,234" (it must have been quoted) is one thousand and not a decimal.
-    missing: further texts that mean missing, in lower case.
+    missing: further texts that mean missing, in lower case; those that are numbers mean every way to write
+    them.  mark: the decimal mark that the file's other columns prove, asked where a column proves none.
     """
     cells = np.asarray(cells, dtype=object)
-    if decimal != "," and not missing:
-        try:  # a column of plain numbers, by far the most common, at a tenth of the time
-            plain_values = cells.astype(np.float64)
-        except (TypeError, ValueError, OverflowError):
-            pass
-        else:
-            infinite_rows = np.flatnonzero(np.isinf(plain_values))
-            plain_values[infinite_rows] = np.nan
-            return Numbers(plain_values, {}, infinite_rows.tolist())
+    numbers = None
+    if decimal != ",":
+        numbers = _plain_numbers(cells)
+    if numbers is None or (missing and numbers.infinite) or (decimal is None and _grouped(cells, numbers)):
+        numbers = _parse_texts(cells, decimal, comma_file, missing, mark)
+    if missing:
+        texts = [text if _COMMA_GROUPS.fullmatch(text) else text.replace(",", ".") for text in missing]
+        named = [float(text) for text in texts if _PLAIN.fullmatch(text)]
+        numbers.values[np.isin(numbers.values, named)] = np.nan
+    return numbers
+
+
+def _plain_numbers(cells: Any) -> Numbers | None:
+    """A column of plain numbers, by far the most common, at a tenth of the time."""
+    try:
+        values = cells.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    infinite = np.flatnonzero(np.isinf(values))
+    values[infinite] = np.nan
+    return Numbers(values, {}, infinite.tolist())
+
+
+def _grouped(cells: Any, numbers: Numbers) -> bool:
+    """Whether the points of plain numbers could all be thousands marks ("1.462")."""
+    values = numbers.values[np.isfinite(numbers.values)]
+    if not len(values) or np.abs(values).max() >= 1000:
+        return False
+    if (np.abs(values * 1000 - np.round(values * 1000)) > 1e-6).any():
+        return False
+    dotted = [cell.strip() for cell in cells if isinstance(cell, str) and "." in cell]
+    return bool(dotted) and all(map(_DOT_GROUPS.fullmatch, dotted))
+
+
+def _unwrapped(text: str) -> tuple[str, bool]:
+    """The text without an Excel formula, brackets or a minus behind it; whether one made it negative."""
+    text = text.replace("−", "-")
+    if formula := _FORMULA.fullmatch(text):
+        text = formula[1].strip()
+    bare = re.sub(r"[$€£¥%]", "", text).strip()
+    if bare[:1] not in "+-" and (negative := _NEGATIVE.fullmatch(bare)):
+        sign = "%" if text.endswith("%") else ""
+        return f"-{negative[1] or negative[2]}{sign}", True
+    return text, False
+
+
+def _tidy(text: str) -> str:
+    """Without signs of currency, brackets and blanks between thousands: "($1 234.50)" is -1234.50."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return _BLANKS.sub("", _SIGN.sub("", _unwrapped(text)[0]).strip())
+
+
+def _parse_texts(
+    cells: Any,
+    decimal: str | None,
+    comma_file: bool,
+    missing: frozenset[str],
+    mark: Callable[[], str | None],
+) -> Numbers:
+    """Numbers from a column that is not, or not surely, one of plain numbers."""
     values = np.full(len(cells), np.nan)
     texts: dict[int, str] = {}
+    bad: dict[int, str] = {}
     infinite: list[int] = []
     for row, cell in enumerate(cells):
         if isinstance(cell, str):
             text = cell.strip()
-            if decimal != "," and _PLAIN.fullmatch(text) and text.lower() not in missing:
-                values[row] = float(text)
-            elif text.lower() not in MISSING and text.lower() not in missing:
+            if (low := text.lower()) not in MISSING and low not in missing:
                 texts[row] = text
         elif cell is not None and cell == cell:  # not NaN
             try:
                 values[row] = float(cell)
             except (TypeError, ValueError):
                 texts[row] = str(cell)
-                continue
-            if np.isinf(values[row]):
-                infinite.append(row)
-                values[row] = np.nan
-    notes: tuple[str, ...] = ()
-    bad: dict[int, str] = {}
-    if texts:
-        plain = int(np.isfinite(values).sum())
-        notes = _parse_texts(texts, values, cells, bad, infinite, decimal, comma_file, plain)
-    return Numbers(values, bad, infinite, notes)
-
-
-def _parse_texts(
-    texts: dict[int, str],
-    values: npt.NDArray[np.float64],
-    cells: Any,
-    bad: dict[int, str],
-    infinite: list[int],
-    decimal: str | None,
-    comma_file: bool,
-    plain: int,
-) -> tuple[str, ...]:
-    """Read what is not a plain number, into `values`, `bad` and `infinite`; returns notes."""
-    signs = {mark for text in texts.values() for mark in "$€£¥%" if mark in text}
-    cleaned = {
-        row: _BLANKS.sub("", _SIGNS.sub("", text.replace("−", "-")).strip()) for row, text in texts.items()
-    }
-    whole = re.compile(r"[+-]?\d+")
-    comma = decimal == "," or (
-        decimal is None
-        and _comma_is_decimal(list(cleaned.values()), _dotted(cells, plain, len(texts)), comma_file)
-    )
-    if comma and decimal is None and plain:
-        # The file's plain "1.234" are thousands too: read them again under the mark found.
-        for row, cell in enumerate(cells):
-            if isinstance(cell, str) and row not in texts and np.isfinite(values[row]) and "." in cell:
-                cleaned[row] = cell.strip()
-    grouped = False
-    for row, text in cleaned.items():
-        lowered = text.lower()
+    tidied = {row: _tidy(text) for row, text in texts.items()}
+    found, notes = (decimal, []) if decimal else _decide(list(tidied.values()), comma_file, mark)
+    powers = False
+    for row, text in tidied.items():
+        low = text.lower()
         if _INFINITE.fullmatch(text):
-            infinite.append(row)
-            continue
-        if lowered in _TRUE or lowered in _FALSE:
-            values[row] = float(lowered in _TRUE)
-            continue
-        number = text
-        if comma and (_COMMA_DECIMAL.fullmatch(text) or whole.fullmatch(text) or _is_dot_grouped(text)):
-            number = text.replace(".", "").replace(",", ".")
-        elif not comma and (_COMMA_GROUPS.fullmatch(text) or _DOT_GROUPS.fullmatch(text)):
-            grouped = True
-            number = text.replace(",", "") if "," in text else text.replace(".", "")
-        if _PLAIN.fullmatch(number):
-            values[row] = float(number)
+            values[row] = np.inf
+        elif low in _TRUE or low in _FALSE:
+            values[row] = float(low in _TRUE)
         else:
-            values[row] = np.nan
-            bad[row] = str(cells[row]).strip()
+            number, power = text, ""
+            if suffix := _SUFFIX.fullmatch(text):
+                number, power, powers = suffix[1], _POWERS[suffix[2]], True
+            number = _pointed(number, found, strict=decimal is None)
+            if _PLAIN.fullmatch(number):
+                values[row] = float(number + power)
+            else:
+                bad[row] = texts[row]
+    infinite += np.flatnonzero(np.isinf(values)).tolist()
+    values[infinite] = np.nan
+    if not bad:
+        notes += _told(texts, powers)
+    return Numbers(values, bad, infinite, tuple(notes))
+
+
+def _pointed(text: str, mark: str | None, strict: bool) -> str:
+    """A number under the decimal mark as Python writes it; what it cannot be stays unreadable."""
+    if mark != ",":
+        return text.replace(",", "") if _COMMA_GROUPS.fullmatch(text) else text
+    if _COMMA_DECIMAL.fullmatch(text) or (_DOT_GROUPS if strict else _ANY_DOT_GROUPS).fullmatch(text):
+        return text.replace(".", "").replace(",", ".")
+    return "" if strict and "." in text else text
+
+
+def _told(texts: dict[int, str], powers: bool) -> list[str]:
+    """Notes on what was taken off numbers."""
     notes = []
-    if comma and decimal is None:
-        notes.append("The comma was read as the decimal mark (say decimal='.' if it is not)")
-    if grouped:
-        notes.append("Thousands marks were removed")
-    if signs and not bad:
-        notes.append(f"The signs {' '.join(sorted(signs))} were removed from numbers")
-    return tuple(notes)
+    signs = sorted({mark for text in texts.values() for mark in "$€£¥%" if mark in text})
+    if signs:
+        verb = "sign {} was" if len(signs) == 1 else "signs {} were"
+        notes.append(f"The {verb.format(' '.join(signs))} removed from numbers")
+    if any(_unwrapped(text)[1] for text in texts.values() if text[-1:] in ")-%$€£¥"):
+        notes.append("Numbers in brackets, or with a minus behind them, were read as negative")
+    if powers:
+        notes.append("K, M and B behind numbers were read as thousands, millions and billions")
+    return notes
 
 
-def _is_dot_grouped(text: str) -> bool:
-    return bool(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", text))
+def _comma_shaped(text: str) -> bool:
+    return bool(
+        _COMMA_DECIMAL.fullmatch(text) or _COMMA_GROUPS.fullmatch(text) or _DOT_GROUPS.fullmatch(text)
+    )
 
 
-def _dotted(cells: Any, plain: int, other: int) -> list[str]:
-    """The plain numbers that hold a point, which tell what a comma beside them cannot be."""
-    if not plain:
-        return []
-    return [
-        cell.strip()
-        for cell in cells
-        if isinstance(cell, str) and "." in cell and _PLAIN.fullmatch(cell.strip())
-    ]
+def _proof(text: str) -> str | None:
+    """The decimal mark that a number proves: "1,5" the comma, "1.5" and "1,234,567" the point."""
+    if "," not in text:
+        if _DOT_GROUPS.fullmatch(text):
+            return "," if text.count(".") > 1 else None
+        return "." if "." in text and _PLAIN.fullmatch(text) else None
+    if _COMMA_GROUPS.fullmatch(text):
+        return "." if "." in text or text.count(",") > 1 else None
+    return "," if _COMMA_DECIMAL.fullmatch(text) else None
 
 
-def _comma_is_decimal(texts: list[str], dotted: list[str], comma_file: bool) -> bool:
-    """Decide what a comma means from all cells that are not plain numbers."""
-    with_comma = [
-        text for text in texts if "," in text and re.fullmatch(r"[+-]?[\d.,]+([eE][+-]?\d+)?", text)
-    ]
-    if not with_comma:
-        return False
-    if any("." in text for text in with_comma):
-        both = [text for text in with_comma if "." in text]
-        return sum(text.rfind(",") > text.rfind(".") for text in both) > len(both) / 2
-    if dotted and not all(_is_dot_grouped(text) for text in dotted):
-        return False  # "1.5" elsewhere: the point is the decimal mark
-    if any(text.count(",") > 1 for text in with_comma):
-        return False
-    grouped = all(_COMMA_GROUPS.fullmatch(text) for text in with_comma)
-    return not grouped or not comma_file
+def _proven_mark(texts: Iterable[str]) -> str | None:
+    proofs = Counter(map(_proof, texts))
+    if not proofs["."] and not proofs[","]:
+        return None
+    return "," if proofs[","] > proofs["."] else "."
+
+
+def _decide(texts: list[str], comma_file: bool, mark: Callable[[], str | None]) -> tuple[str, list[str]]:
+    """The decimal mark of a column, and notes on it."""
+    texts = [match[1] if (match := _SUFFIX.fullmatch(text)) else text for text in texts]
+    commas = next((text for text in texts if _COMMA_GROUPS.fullmatch(text)), None)
+    dots = next((text for text in texts if _DOT_GROUPS.fullmatch(text)), None)
+    any_comma = commas is not None or any("," in text and _COMMA_DECIMAL.fullmatch(text) for text in texts)
+    if dots is None and not any_comma:
+        return ".", []
+    removed = [] if commas is None else ["Thousands marks were removed"]
+    if found := _proven_mark(texts) or mark():
+        if found == ".":
+            return ".", removed
+        decimals = any(map(_COMMA_DECIMAL.fullmatch, texts))
+        return ",", [_comma_note() if decimals else _groups_note("point", str(dots), ".")]
+    if commas is not None:  # none of them proves anything: single groups
+        if comma_file:
+            return ".", removed
+        if _fit(texts, ",") > 0:
+            return ".", [_groups_note("comma", commas, ",")]
+        return ",", [_comma_note()]
+    fit = _fit(texts, ".")
+    if fit > 0:
+        return ",", [_groups_note("point", str(dots), ".")]
+    if fit > -2:
+        note = f"The point in numbers such as {dots} was read as the decimal mark; if it groups thousands, "
+        return ".", [note + _SAY.format(",")]
+    return ".", []
+
+
+def _comma_note() -> str:
+    return "The comma was read as the decimal mark; if it is not, " + _SAY.format(".")
+
+
+def _groups_note(word: str, example: str, mark: str) -> str:
+    said = (
+        f"The {word} in numbers such as {example} was read as a thousands mark; if it is the decimal mark, "
+    )
+    return said + _SAY.format(mark)
+
+
+def _fit(texts: list[str], mark: str) -> float:
+    """By how much (powers of ten a step) "1.462" beside "966" is likelier a thousand than a decimal.
+
+    Either reading moves these numbers from or to their neighbours without a mark; the one that moves them
+    less is likelier.  Numbers of other shapes, or none without a mark, leave the mark a decimal one: -9.
+    """
+    bare = [text for text in texts if mark not in text]
+    shaped = all(map((_DOT_GROUPS if mark == "." else _COMMA_GROUPS).fullmatch, set(texts) - set(bare)))
+    if not bare or not shaped or not all(map(_SMALL.fullmatch, bare)):
+        return -9.0
+    sizes = np.abs([float(text.replace(mark, ".")) for text in texts])
+    marked = np.array([mark in text for text in texts])
+    kept = sizes > 0
+    sizes, marked = sizes[kept], marked[kept]
+    turns = np.flatnonzero(marked[1:] != marked[:-1])
+    # Nines alone are likelier a word for "missing".
+    nines = all(re.fullmatch(r"-?99+|0", text) for text in bare)
+    if not len(turns) or nines:
+        return 0.0
+    as_decimal = np.abs(np.diff(np.log10(sizes)))[turns].mean()
+    as_group = np.abs(np.diff(np.log10(np.where(marked, sizes * 1000, sizes))))[turns].mean()
+    # A single number may be an error: then it must lie near its neighbours.
+    if min(marked.sum(), (~marked).sum()) < 2 and as_group > 0.3:
+        return min(0.0, float(as_decimal - as_group))
+    return float(as_decimal - as_group)

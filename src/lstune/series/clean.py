@@ -28,7 +28,7 @@ I64 = npt.NDArray[np.int64]
 _FEW = 0.01
 _LARGEST = 1e100
 # What measuring stations write for "no value".
-_SENTINELS = (-99.0, -99.9, -999.0, -999.9, -9999.0, -99999.0, 9999.0, 99999.0)
+_SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -9999.0, -99999.0, 9999.0, 99999.0)
 
 
 def clean(raw: RawRows, options: CleanOptions | None = None) -> Series:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, UserError, explain, nearest
-from lstune.series._numbers import Numbers, parse_numbers
+from lstune.series._numbers import MISSING, Numbers, find_mark, parse_numbers
 from lstune.series._rows import RawRows
 from lstune.series._time_columns import TIME_NAMES, bare, cells_of, check_times, find_times, read_times
 from lstune.series._times import Times
@@ -67,6 +70,7 @@ class Table:
     where: Callable[[Sequence[int] | npt.NDArray[np.int64]], str]
     comma_file: bool = True
     notes: tuple[str, ...] = ()
+    mark: Callable[[], str | None] = lambda: None  # the decimal mark that the columns prove
 
 
 def names_of(names: Sequence[str] | str) -> tuple[str, ...]:
@@ -88,6 +92,7 @@ def select(table: Table, options: ReadOptions) -> RawRows:
     used = set(names_of(time_column or ""))
     id_column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
     rest = [column for column in frame.columns if column not in used and column != id_column]
+    table = replace(table, mark=functools.cache(lambda: find_mark(_cells(frame, name) for name in rest)))
     target = _find_target(table, rest, options)
     names = _find_features(table, rest, target, options)
     read = {column: _numbers_of(table, column, options) for column in (target, *names)}
@@ -210,7 +215,7 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
         raise DataError(
             explain(
                 "No column holds numbers that could be forecast",
-                f"columns {', '.join(frame.columns)} in {table.name}",
+                f"columns {', '.join(frame.columns)} in {table.name}{_texts_in(table, others)}",
                 "Check the file's delimiter and decimal mark, or name the target",
             )
         )
@@ -227,6 +232,18 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
     )
 
 
+def _texts_in(table: Table, columns: list[str]) -> str:
+    """Two cells of the column that looks most like numbers, for a message."""
+    best, most = "", -1
+    for column in columns:
+        cells = [str(cell).strip() for cell in _cells(table.frame.iloc[:2000], column) if cell is not None]
+        cells = [cell for cell in dict.fromkeys(cells) if cell.lower() not in MISSING]
+        digits = sum(bool(re.search(r"\d", cell)) for cell in cells)
+        if cells and digits > most:
+            best, most = f"; '{column}' holds {' and '.join(map(repr, cells[:2]))}", digits
+    return best
+
+
 def _counts_up(table: Table, column: str, options: ReadOptions) -> bool:
     """Whether a column only counts the rows or the time that has passed."""
     return bool((np.diff(_numbers_of(table, column, options).values) > 0).all())
@@ -234,7 +251,7 @@ def _counts_up(table: Table, column: str, options: ReadOptions) -> bool:
 
 def _is_numeric(table: Table, column: str, options: ReadOptions) -> bool:
     """Whether most of the column's filled cells are numbers."""
-    sample = Table(table.frame.iloc[:2000], table.name, table.where, table.comma_file)
+    sample = replace(table, frame=table.frame.iloc[:2000])
     numbers = _numbers_of(sample, column, options)
     good = int(np.isfinite(numbers.values).sum()) + len(numbers.infinite)
     return good > 0 and good >= len(numbers.bad)
@@ -267,6 +284,7 @@ def _numbers_of(table: Table, column: str, options: ReadOptions) -> Numbers:
         decimal=options.decimal,
         comma_file=table.comma_file,
         missing=frozenset(text.strip().lower() for text in options.missing),
+        mark=table.mark,
     )
 
 
@@ -275,16 +293,14 @@ def _check_numbers(table: Table, column: str, numbers: Numbers) -> None:
         rows = list(numbers.bad)
         texts = list(dict.fromkeys(numbers.bad.values()))
         shown = ", ".join(repr(text) for text in texts[:3]) + (", ..." if len(texts) > 3 else "")
-        mostly = len(rows) > 0.5 * len(numbers.values)
         raise DataError(
             explain(
                 f"The column '{column}' must hold numbers, but {len(rows)} of its {len(numbers.values)} rows "
-                "hold text",
+                f"{'holds' if len(rows) == 1 else 'hold'} text",
                 f"{shown} in {table.where(rows)}",
                 "Name another column, or turn its categories into numbers (one column of 0 and 1 for each)"
-                if mostly
-                else "Mend those rows, or say that the text means missing: "
-                f"read_series(..., missing=('{texts[0]}',)); on the command line --read missing={texts[0]}",
+                if len(rows) > 0.5 * len(numbers.values)
+                else _mending(texts),
             )
         )
     if numbers.infinite:
@@ -295,3 +311,13 @@ def _check_numbers(table: Table, column: str, numbers: Numbers) -> None:
                 "Replace them by numbers, or leave the cells empty so that they count as missing",
             )
         )
+
+
+def _mending(texts: list[str]) -> str:
+    """What to do about texts among numbers; one that holds digits is a number that is not understood."""
+    word = next((text for text in texts if not re.search(r"\d", text)), None)
+    if word is None:
+        return "Mend those rows, for example to numbers like -1234.5, or leave the cells empty"
+    # The command line parts texts at commas, and a shell has its own ideas of <, * and the like.
+    command = "" if "," in word else f" with --read {shlex.quote('missing=' + word)} on the command line and"
+    return f"Say that the text means missing,{command} with missing=({word!r},) in Python, or mend those rows"

@@ -1,0 +1,191 @@
+"""Numbers as people write them: which mark is the decimal one, and which cells are missing."""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lstune.errors import DataError
+from lstune.series import read_series
+from lstune.series._numbers import find_mark, parse_numbers
+from lstune.series.read import read_rows
+from lstune.series.reading import parse_reading
+
+ROWS = 30
+DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2021-01-01", periods=ROWS)]
+WHOLE = 1000 + np.round(120 * np.sin(np.arange(ROWS))).astype(int)  # above and below one thousand
+
+
+def grouped(value, mark="."):
+    return f"{value:,d}".replace(",", mark)
+
+
+def write(path, *columns, sep=";", names="abcde"):
+    """A file of the days and columns of text; its path."""
+    lines = [sep.join(["date", *names[: len(columns)]])]
+    lines += [sep.join(cells) for cells in zip(DAYS, *columns, strict=True)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def told(series, *words):
+    return any(all(word in note for word in words) for note in series.notes)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "data.csv"
+
+
+def test_points_between_thousands_beside_smaller_numbers(file):
+    write(file, list(map(grouped, WHOLE)))
+    series = read_series(file)
+    assert np.array_equal(series.values, WHOLE)
+    assert told(series, "point in numbers such as 1.000 was read as a thousands mark", "--read decimal=. ")
+    assert read_series(file, decimal=".").values.min() == 1.0
+
+
+def test_points_between_thousands_where_another_column_proves_the_decimal_comma(file):
+    closes = ["999", *["1.002"] * (ROWS - 1)]
+    write(file, closes, [f"{i},03" for i in range(ROWS)])
+    assert np.array_equal(read_series(file, target="a").values, [999, *[1002] * (ROWS - 1)])
+    write(file, [f"1.{100 + i}" for i in range(ROWS)], [f"{i},03" for i in range(ROWS)])
+    assert np.array_equal(read_series(file, target="a").values, 1100 + np.arange(ROWS))
+    # A column of points proves the contrary, and both prove nothing.
+    write(file, list(map(grouped, WHOLE)), [f"{i}.03" for i in range(ROWS)])
+    assert read_series(file, target="a").values.min() == 1.0
+    assert find_mark([["1,5"], ["1.5"]]) is None
+    assert find_mark([["1,5"], ["1.500"], ["31.12.2024"], ["a, b"]]) == ","
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["0.966", "1.462"],  # no group of thousands begins with a zero
+        ["1.462", "1.5"],
+        ["1.462", "2", "1.451", "1.433"],  # a rate that is whole by chance
+        ["1.462", "999", "1.451", "-999"],  # nines are likelier a word for "missing"
+        ["1.462", "1.459", "145", "1.447"],  # one slip
+        ["1.462", "1966"],
+        ["1.462", "1.451"],
+    ],
+)
+def test_points_that_are_decimal_marks(cells):
+    expected = [float(cell) for cell in cells]
+    assert parse_numbers(cells).values.tolist() == expected
+    cells = [cell.replace(".", ",") for cell in cells]
+    assert parse_numbers(cells, comma_file=False).values.tolist() == expected
+
+
+def test_a_point_that_may_group_thousands_is_said():
+    numbers = parse_numbers(["1.462", "30", "1.451", "20"])
+    assert numbers.values.tolist() == [1.462, 30, 1.451, 20]
+    assert "if it groups thousands, say --read decimal=, or" in numbers.notes[0]
+    assert not parse_numbers(["1.462", "2", "1.451", "1.433"]).notes
+
+
+def test_numbers_that_pass_a_million(file):
+    values = 999_000 + 500 * np.arange(ROWS)
+    write(file, list(map(grouped, values)))
+    assert np.array_equal(read_series(file).values, values)
+    bad = parse_numbers(["1.002.510", "1.5", "2.5"]).bad
+    assert bad == {0: "1.002.510"}
+
+
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+def test_commas_between_thousands_outside_comma_files(file, sep):
+    write(file, [grouped(value, ",") for value in WHOLE], sep=sep)
+    series = read_series(file)
+    assert np.array_equal(series.values, WHOLE)
+    assert told(series, "comma in numbers such as 1,000 was read as a thousands mark", "--read decimal=, ")
+    write(file, [f"1,{100 + i}" for i in range(ROWS)], [f"{i}.5" for i in range(ROWS)], sep=sep)
+    assert np.array_equal(read_series(file, target="a").values, 1100 + np.arange(ROWS))
+
+
+def test_a_leading_zero_proves_the_decimal_comma(file):
+    write(file, [f'"0,{i:03d}"' for i in range(ROWS)], sep=",")
+    series = read_series(file)
+    assert np.array_equal(series.values, np.arange(ROWS) / 1000)
+    assert told(series, "comma was read as the decimal mark", "--read decimal=. or, in Python, decimal='.'")
+    assert parse_numbers(["0,007", "1,234"]).values.tolist() == [0.007, 1.234]
+    assert parse_numbers(["1,007", "1,234"]).values.tolist() == [1007, 1234]
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "note"),
+    [
+        (["41.20", "(41.20)"], [41.2, -41.2], "in brackets"),
+        (["41.20-", "$1,041.20-"], [-41.2, -1041.2], "minus behind"),
+        (["($1,041.20)", "-$5", "€ 7"], [-1041.2, -5, 7], "signs $ € were removed"),
+        (["$5", "6"], [5, 6], "The sign $ was removed from numbers"),
+        (["1’234.5", "12\u2009345", "1'234'567"], [1234.5, 12345, 1234567], None),
+        (['="5"', '="6.5"'], [5, 6.5], None),
+        (["12.30K", "1.25M", "0.5B", "7"], [12300, 1250000, 5e8, 7], "K, M and B behind numbers"),
+        (["12,30K", "1,25M"], [12300, 1250000], "decimal mark"),
+    ],
+)
+def test_further_ways_to_write_a_number(cells, values, note):
+    numbers = parse_numbers(cells)
+    assert numbers.values.tolist() == values
+    assert not numbers.bad
+    assert (not numbers.notes) if note is None else any(note in told for told in numbers.notes)
+
+
+@pytest.mark.parametrize("text", ["1M", "5 kWh", "5$6", "(0.13", "1,23,4", "v1.5"])
+def test_what_is_no_number_stays_text(text):
+    assert parse_numbers(["1", text]).bad == {1: text}
+
+
+@pytest.mark.parametrize("text", ["\\N", "n.a.", "(null)", "nodata", "*", "No data", "#NV"])
+def test_words_for_missing_of_common_exports(text):
+    numbers = parse_numbers(["1.5", text])
+    assert np.isnan(numbers.values[1])
+    assert not numbers.bad
+
+
+@pytest.mark.parametrize("text", ["-999", "-999.0", "-999.00", "-9.99e2"])
+def test_numbers_that_mean_missing_are_compared_as_numbers(file, text):
+    write(file, [*map(str, WHOLE[1:]), text])
+    assert told(read_series(file), "-999", "occurs 1 time", "--read missing=-999")
+    rows, _ = read_rows(file, **parse_reading(["missing=-999"]))
+    assert np.isnan(rows.values[-1])
+    assert np.array_equal(rows.values[:-1], WHOLE[1:])
+    frame = pd.DataFrame({"date": DAYS, "a": [*WHOLE[1:], float(text)]})
+    assert np.isnan(read_rows(frame, missing=("-999",))[0].values[-1])
+
+
+def test_numbers_that_mean_missing_under_a_decimal_comma(file):
+    write(file, [*[f"{i},5" for i in range(ROWS - 1)], "-99,99"])
+    assert told(read_series(file), "-99.99", "occurs 1 time")
+    for text in ("-99.99", "-99,99"):
+        assert np.isnan(read_rows(file, missing=(text,))[0].values[-1])
+
+
+@pytest.mark.parametrize("text", ["<low", "out of order", "a*b", "('x',)", "it's"])
+def test_advice_on_missing_can_be_pasted_into_a_shell(file, text):
+    write(file, [*map(str, WHOLE[1:]), text])
+    with pytest.raises(DataError, match="1 of its 30 rows holds text") as caught:
+        read_series(file)
+    message = str(caught.value)
+    assert f"missing=({text!r},) in Python" in message
+    if "," in text:
+        assert "--read" not in message
+        return
+    words = shlex.split(message[message.index("--read") : message.index(" on the command line")])
+    assert np.isnan(read_rows(file, **parse_reading(words[1:]))[0].values[-1])
+
+
+def test_a_number_that_is_not_understood_is_not_called_missing(file):
+    write(file, [*map(str, WHOLE[1:]), "<958.8."])
+    with pytest.raises(DataError, match=r"'<958.8.' in line 31\. Mend those rows, for example") as caught:
+        read_series(file)
+    assert "missing" not in str(caught.value)
+
+
+def test_cells_are_shown_where_no_column_holds_numbers(file):
+    write(file, ["x"] * ROWS, [f"{i} kWh" for i in range(ROWS)])
+    with pytest.raises(DataError, match="columns date, a, b in data; 'b' holds '0 kWh' and '1 kWh'"):
+        read_series(file)
