@@ -189,3 +189,100 @@ def test_cells_are_shown_where_no_column_holds_numbers(file):
     write(file, ["x"] * ROWS, [f"{i} kWh" for i in range(ROWS)])
     with pytest.raises(DataError, match="columns date, a, b in data; 'b' holds '0 kWh' and '1 kWh'"):
         read_series(file)
+
+
+COMMAS = [f"100{i % 7},5{i % 9}" for i in range(ROWS)]  # decimal commas without quotes
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "received"),
+    [
+        (
+            "date,open,close",
+            2,
+            "3 names in line 1, but lines of 5 cells such as line 2: 2021-01-01, 1000",
+        ),
+        ("date,o,h,l,c", 4, "5 names in line 1, but lines of 9 cells"),
+        ("open,close", 2, "2 names in line 1, but lines of 4 cells"),
+        ("date,volume", 1, "2 names in line 1, but lines of 3 cells"),
+        ("pieces,price", 1.5, "2 names in line 1, but lines of 3 cells"),
+    ],
+)
+def test_decimal_commas_that_cut_numbers_in_two_are_refused(file, header, columns, received):
+    dates = DAYS if header.startswith("date") else [""] * ROWS
+    cells = [",".join([number] * int(columns)) + ",7" * (columns == 1.5) for number in COMMAS]
+    lines = [f"{day},{cell}".lstrip(",") for day, cell in zip(dates, cells, strict=True)]
+    file.write_text("\n".join([header, *lines]))
+    with pytest.raises(DataError, match=rf"{received}.*a decimal comma need quotes"):
+        read_series(file, target=header.split(",")[-1])
+
+
+def test_cells_behind_the_last_name_may_only_be_empty(file):
+    lines = [f"{day},{i},," for i, day in enumerate(DAYS)]
+    file.write_text("\n".join(["date,a", *lines]))
+    assert np.array_equal(read_series(file, target="a").values, np.arange(ROWS))
+    lines[20] += "x"
+    file.write_text("\n".join(["date,a", *lines]))
+    with pytest.raises(DataError, match="2 names in line 1, but lines of 4 cells such as line 22"):
+        read_series(file, target="a")
+    file.write_text("\n".join(["date;a", *(f"{day};1;x;y" for day in DAYS)]))
+    with pytest.raises(DataError, match="Give every column a name"):
+        read_series(file, target="a")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("line", [2, 3, 20])
+def test_a_line_that_is_one_field_too_long_is_refused_wherever_it_is(file, line):
+    lines = ["date,a", *(f"{day},{i}" for i, day in enumerate(DAYS))]
+    lines[line - 1] += ",9"
+    file.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=rf"same number of fields, 2 here.*3 fields in line {line} of data"):
+        read_series(file)
+
+
+def test_only_newlines_end_a_line(file):
+    odd = ["a\x0bb", "a\x1cb", "a\u0085b", "a\u2028b", "a\u2029b", "a\x0cb"] * (ROWS // 6)
+    file.write_bytes(write(file, list(map(str, WHOLE)), odd).read_text("utf-8").encode())
+    assert np.array_equal(read_series(file).values, WHOLE)
+    for end in ("\r", "\r\n"):
+        file.write_bytes(file.read_text("utf-8").replace("\n", end).encode())
+        assert np.array_equal(read_series(file, target="a").values, WHOLE)
+
+
+def test_lines_are_counted_where_cells_hold_newlines(file):
+    texts = list(map(str, WHOLE))
+    noted = ['"two\nlines"'] * ROWS
+    write(file, [*texts[:-1], "low"], noted)
+    with pytest.raises(DataError, match=r"'low' in line 60\."):
+        read_series(file, target="a")
+    write(file, [*texts[:-1], "1;2"], noted)
+    with pytest.raises(DataError, match=r"4 fields in line 60 of data\.csv"):
+        read_series(file, target="a")
+    lines = ["title", 'date;"a\n(USD)"', *(";".join(pair) for pair in zip(DAYS, texts, strict=True))]
+    file.write_text("\n".join(lines).replace(texts[-1], "low"))
+    with pytest.raises(DataError, match=r"'low' in line 33\.|'low' in lines .*33"):
+        read_series(file)
+
+
+def test_one_line_and_several_are_told_apart(file):
+    table = write(file, list(map(str, WHOLE))).read_text()
+    file.write_text("A title\n" + table.replace("\n", "\n;kW\n", 1))
+    notes = read_series(file).notes
+    assert "The first line, above the table, was passed over" in notes
+    assert "1 more row of names below the header was passed over" in notes
+    file.write_text("A title\nof two lines\n" + table.replace("\n", "\n;kW\n;x\n", 1))
+    notes = read_series(file).notes
+    assert "The first 2 lines, above the table, were passed over" in notes
+    assert "2 more rows of names below the header were passed over" in notes
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("old", "new"), [("H", "h"), ("M", "ME"), ("A-DEC", "YE-DEC"), ("30T", "30min")])
+def test_old_names_of_frequencies(old, new):
+    step = "h" if new == "30min" else "D" if new in ("h", "ME") else "MS"
+    step = "10min" if new in ("h", "30min") else step
+    stamps = pd.date_range("2000-01-01", periods=1000, freq=step)
+    frame = pd.DataFrame({"date": stamps, "a": np.arange(1000.0)})
+    series = read_series(frame, freq=old)
+    assert series.freq == new
+    assert np.array_equal(series.values, read_series(frame, freq=new).values)

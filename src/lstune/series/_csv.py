@@ -8,11 +8,14 @@ import gzip
 import io
 import lzma
 import re
+import warnings
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, explain
@@ -27,11 +30,11 @@ _SAMPLE_LINES = 60
 
 @dataclass(frozen=True)
 class TextTable:
-    """Cells as text, the delimiter found, the line number of the first data row, notes for the user."""
+    """Cells as text, the delimiter found, the line that each row begins in, notes for the user."""
 
     frame: pd.DataFrame
     delimiter: str
-    first_line: int
+    lines: npt.NDArray[np.int64]
     notes: tuple[str, ...] = ()
 
 
@@ -114,44 +117,90 @@ def read_text_table(
 
     Passed over at the top: blank lines, lines beginning with '#', Excel's 'sep=' line, prose above the table,
     and further rows of names or units below the header.
-    Raises DataError for an empty file and for a line with more fields than the first.
+    Raises DataError for an empty file, and for lines with more fields than names or than other lines.
     """
-    lines = text.splitlines()
+    # Only these end a line: str.splitlines would cut cells at form feeds and Unicode's separators too.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     skipped = 0
     while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].lstrip().startswith("#")):
         skipped += 1
     if skipped < len(lines) and (stated := re.fullmatch(r"sep=(.)", lines[skipped].strip())):
         delimiter = delimiter or stated.group(1)
         skipped += 1
-    sample = [line for line in lines[skipped : skipped + _SAMPLE_LINES] if line.strip()]
+    filled = [n for n in range(skipped, min(len(lines), skipped + _SAMPLE_LINES)) if lines[n].strip()]
+    sample = [lines[number] for number in filled]
     if not sample:
         raise DataError(explain("The file holds no rows", name, "Check that it was written completely"))
     delimiter = delimiter or _find_delimiter(sample)
-    rows = list(csv.reader(sample, delimiter=delimiter, skipinitialspace=True))
+    reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
+    rows, after = [], []
+    for row in reader:
+        rows.append(row)
+        after.append(filled[reader.line_num - 1] + 1)  # the line after this row, which may have several
     width = max(Counter(len(row) for row in rows[1:] or rows).items(), key=lambda item: (item[1], item[0]))[0]
     prose = next((i for i, row in enumerate(rows) if len(row) > 1), 0) if width > 1 else 0
     notes = []
     if prose:  # a title above the table has no delimiter
-        filled = [number for number in range(skipped, len(lines)) if lines[number].strip()]
-        notes = [f"The first {filled[prose] - skipped} lines, above the table, were passed over"]
-        skipped = filled[prose]
-        rows = rows[prose:]
+        several = f"{prose} lines, above the table, were" if prose > 1 else "line, above the table, was"
+        notes = [f"The first {several} passed over"]
+        rows, after, skipped = rows[prose:], after[prose:], after[prose - 1]
     has_header = _is_header(rows) if header is None else header
+    header_line = after[0]
     # With row names before the columns, as R and pandas write them, or with a delimiter behind the last.
     unnamed = has_header and len(rows[0]) == width - 1
     row_names = unnamed and any(row[-1].strip() for row in rows[1:] if len(row) == width)
     if row_names:
-        _check_row_names(rows, width, skipped + 1)
+        _check_row_names(rows, width, header_line)
     names = _column_names(rows[0] if has_header else [], width, row_names)
-    skipped += has_header
-    if has_header and (more := _further_headers(rows)):
+    more = _further_headers(rows) if has_header else 0
+    if more:
         names[0] = next((row[0].strip() for row in reversed(rows[1 : 1 + more]) if row[0].strip()), names[0])
-        skipped += more
-        notes.append(f"{more} more row{'s' if more > 1 else ''} of names below the header were passed over")
-    if not has_header:
+        was = "row of names below the header was" if more == 1 else "rows of names below the header were"
+        notes.append(f"{more} more {was} passed over")
+    if has_header:
+        skipped = after[more]
+    else:
         notes.append(f"The file has no header: its columns are called {', '.join(names)}")
+    first = has_header + more
+    if first < len(rows) and any(cell.strip() for cell in rows[first][width:]):  # pandas would cut it off
+        raise DataError(_uneven(width, len(rows[first]), after[first], name))
     frame = _parse("\n".join(lines[skipped:]), delimiter, names, name, skipped)
-    return TextTable(frame, delimiter, skipped + 1, tuple(notes))
+    places = _line_numbers(frame, skipped + 1, len(lines))
+    if has_header and not row_names:
+        _check_unnamed(frame, len(rows[0]), header_line, places, delimiter)
+    return TextTable(frame, delimiter, places, tuple(notes))
+
+
+def _line_numbers(frame: pd.DataFrame, first: int, last: int) -> npt.NDArray[np.int64]:
+    """The line that each row begins in; cells in quotes may hold newlines."""
+    numbers = first + np.arange(len(frame), dtype=np.int64)
+    if not len(frame) or numbers[-1] >= last:
+        return numbers
+    breaks = sum(frame[name].fillna("").str.count("\n").to_numpy(np.int64) for name in frame)
+    return numbers + np.concatenate([[0], np.cumsum(breaks)[:-1]])
+
+
+def _check_unnamed(
+    frame: pd.DataFrame, named: int, header_line: int, places: npt.NDArray[np.int64], delimiter: str
+) -> None:
+    """Raise DataError where columns without a name are more than delimiters behind the last."""
+    filled = frame.iloc[:, named:].fillna("").apply(lambda column: column.str.strip() != "").any(axis=1)
+    if not filled.any():
+        return
+    row = int(np.flatnonzero(filled)[0])
+    cells = [cell for cell in frame.iloc[row] if isinstance(cell, str)]
+    raise DataError(_too_wide(named, header_line, cells, int(places[row]), delimiter))
+
+
+def _too_wide(named: int, header_line: int, cells: list[str], line: int, delimiter: str) -> str:
+    return explain(
+        "Every line must have as many cells as the header has names",
+        f"{named} name{'' if named == 1 else 's'} in line {header_line}, but lines of {len(cells)} cells "
+        f"such as line {line}: {', '.join(cells)}",
+        "Numbers with a decimal comma need quotes, or another delimiter between the columns"
+        if delimiter == ","
+        else "Give every column a name",
+    )
 
 
 # Names that a first column of times has, as it stands in a file.
@@ -218,9 +267,13 @@ def _is_value(cell: str) -> bool:
 
 def _check_row_names(rows: list[list[str]], width: int, line: int) -> None:
     """Raise DataError where decimal commas cut numbers in two, which would move every column by one."""
-    header, first = rows[0], next(row for row in rows[1:] if len(row) == width)
-    named = _TIME_NAME.fullmatch(header[0].strip())
-    if named and looks_like_time(first[0]) and not looks_like_time(first[1]):
+    full = [row for row in rows[1:] if len(row) == width]
+    header, first = rows[0], full[0]
+    timed = _TIME_NAME.fullmatch(header[0].strip()) and looks_like_time(first[0])
+    names = [row[0].strip() for row in full]
+    # Names of rows differ; numbers that do not are the first halves of numbers.
+    halves = all(map(looks_like_number, names)) and len(set(names)) < len(names)
+    if (timed and not looks_like_time(first[1])) or halves:
         raise DataError(
             explain(
                 "Every line must have as many cells as the header has names",
@@ -253,27 +306,44 @@ def _parse(body: str, delimiter: str, names: list[str], name: str, lines_before:
             explain("The file holds a header but no rows", name, "Check that it was written completely")
         )
     try:
-        return pd.read_csv(
-            io.StringIO(body),
-            sep=r"\s+" if delimiter == " " else delimiter,
-            header=None,
-            names=names,
-            index_col=False,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            on_bad_lines="error",
-        )
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
+        with warnings.catch_warnings():  # of empty cells behind the first row
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.StringIO(body),
+                sep=r"\s+" if delimiter == " " else delimiter,
+                header=None,
+                names=names,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                skipinitialspace=True,
+                on_bad_lines="error",
+            )
+    except (pd.errors.ParserError, ValueError) as error:
         found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
         if found:
             expected, line, saw = (int(part) for part in found.groups())
-            raise DataError(
-                explain(
-                    f"Every line must have the same number of fields, {expected} here",
-                    f"{saw} fields in line {line + lines_before} of {name}",
-                    "Mend that line; a decimal comma in a comma-separated file must be quoted",
-                )
-            ) from None
+            line = _line_of_row(body, delimiter, line)
+            raise DataError(_uneven(expected, saw, line + lines_before, name)) from None
         raise DataError(explain(f"{name} cannot be read as delimited text", str(error).strip())) from error
+
+
+def _line_of_row(body: str, delimiter: str, number: int) -> int:
+    """The line that a row begins in; pandas counts rows, which may hold newlines between quotes."""
+    reader, line = csv.reader(body.split("\n"), delimiter=delimiter, skipinitialspace=True), 0
+    try:
+        for _ in range(number):
+            line = reader.line_num + 1
+            next(reader)
+    except (csv.Error, StopIteration):
+        return number
+    return line
+
+
+def _uneven(expected: int, saw: int, line: int, name: str) -> str:
+    return explain(
+        f"Every line must have the same number of fields, {expected} here",
+        f"{saw} fields in line {line} of {name}",
+        "Mend that line; a decimal comma in a comma-separated file must be quoted",
+    )

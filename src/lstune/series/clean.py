@@ -8,6 +8,7 @@ filled; filled ones among the targets of the others (a horizon above 1, supervis
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,11 @@ I64 = npt.NDArray[np.int64]
 # Conflicting repeats up to this share of the rows are averaged unasked: clocks set back in autumn are 0.01 %.
 _FEW = 0.01
 _LARGEST = 1e100
+_OLD_NAMES = {
+    "H": "h", "BH": "bh", "T": "min", "S": "s", "L": "ms", "U": "us", "M": "ME", "BM": "BME", "Q": "QE",
+    "BQ": "BQE", "A": "YE", "Y": "YE", "BA": "BYE", "BY": "BYE", "AS": "YS", "BAS": "BYS", "d": "D", "b": "B",
+    "w": "W",
+}  # fmt: skip
 # What measuring stations write for "no value".
 _SENTINELS = (-99.0, -99.9, -99.99, -999.0, -999.9, -9999.0, -99999.0, 9999.0, 99999.0)
 
@@ -85,8 +91,8 @@ def _suspicions(raw: RawRows) -> tuple[str, ...]:
             if (count := int((known == value).sum())) and len(others) and _stands_out(value, others):
                 notes.append(
                     f"The value {value:g}{name} occurs {counted(count, 'time')}, far from all others: "
-                    f"if it means missing, say so: read_series(..., missing=('{value:g}',)), "
-                    f"on the command line --read missing={value:g}"
+                    f"if it means missing, say so with --read missing={value:g} or, in Python, "
+                    f"missing=('{value:g}',)"
                 )
     return tuple(notes)
 
@@ -185,11 +191,21 @@ def _find_grid(raw: RawRows, freq: str | None) -> tuple[RawRows, Grid]:
     """The step of the rows; with `freq`, rows are averaged onto that step first if they are not on it."""
     assert raw.stamps is not None
     grid = infer_grid(raw.stamps)
+    freq = _modern(freq)
     if freq is not None and (grid is None or grid.freq != freq):
         return _resample(raw, freq)
     if grid is None:
         raise DataError(_irregular(raw))
     return replace(raw.noted(*grid.notes), stamps=grid.stamps), grid
+
+
+def _modern(freq: str | None) -> str | None:
+    """A frequency's name of today for one of yesterday, which pandas warns of: "H", "2M", "A-DEC"."""
+    parts = re.fullmatch(r"(\d*)([A-Za-z]+)(-[A-Z]+)?", freq or "")
+    if not parts:
+        return freq
+    name = _OLD_NAMES.get(parts[2], parts[2])
+    return f"{parts[1]}{name}{parts[3] or ''}"
 
 
 def _irregular(raw: RawRows) -> str:

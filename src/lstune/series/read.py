@@ -158,7 +158,7 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
     table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
     frame = table.frame
     blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
-    lines = table.first_line + np.flatnonzero(~blank)
+    lines = table.lines[~blank]
     frame = frame[~blank].reset_index(drop=True)
 
     def where(rows: Any) -> str:
