@@ -286,3 +286,36 @@ def test_old_names_of_frequencies(old, new):
     series = read_series(frame, freq=old)
     assert series.freq == new
     assert np.array_equal(series.values, read_series(frame, freq=new).values)
+
+
+def test_a_single_number_beyond_a_thousand():
+    assert parse_numbers(["62", "221", "440", "1.183", "220", "122"]).values[3] == 1183
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b'{"a": [1]}', "JSON"),
+        (b'\n[{"date": 1}]', "JSON"),
+        (b"<!DOCTYPE html>", "a web page or XML"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"\x28\xb5\x2f\xfd\x00", "compressed with zstd"),
+        (b"ARROW1\x00\x00", "a Feather file"),
+        (b"data.csv" + b"\x00" * 249 + b"ustar", "a tar archive"),
+    ],
+)
+def test_other_formats_are_called_by_their_name(file, start, what):
+    file.write_bytes(start + b"\n" * 400)
+    with pytest.raises(DataError, match=f"is {what}"):
+        read_series(file)
+
+
+def test_addresses_are_no_files_and_headers_may_have_brackets(file):
+    with pytest.raises(DataError, match=r"not an address.*Download it first"):
+        read_series("https://example.org/data.csv")
+    table = write(file, list(map(str, WHOLE))).read_text()
+    for header in ("<DATE>;<CLOSE>", "[date];[close]"):
+        file.write_text(table.replace("date;a", header))
+        assert np.array_equal(read_series(file).values, WHOLE)
+    file.write_bytes(table.encode("utf-32"))
+    assert np.array_equal(read_series(file).values, WHOLE)

@@ -43,6 +43,11 @@ def decompress(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
+        if re.match(r"[a-z][a-z0-9]+:/", str(path)):
+            fix = "Download it first, and name the file"
+            raise DataError(
+                explain("A file on this machine is needed, not an address", str(path), fix)
+            ) from None
         raise DataError(explain("The file does not exist", str(path), _similar_files(path))) from None
     except IsADirectoryError:
         raise DataError(explain("A file is needed, not a folder", str(path), "Name the file in it")) from None
@@ -85,8 +90,35 @@ def _similar_files(path: Path) -> str | None:
     return f"Perhaps {' or '.join(close)} is meant" if close else "Check the path"
 
 
+# How files begin that are no CSV. Headers may begin with "<" or "[" too: <DATE>,<CLOSE> and [date],[close].
+_FOREIGN = (
+    (rb"%PDF", "a PDF document", "Save its table as CSV"),
+    (rb"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it with unzstd, or compress it as .gz"),
+    (rb"ARROW1|FEA1", "a Feather file", "Save it as Parquet or CSV"),
+    (rb"(?s).{257}ustar", "a tar archive", "Unpack it and name the CSV file"),
+    (
+        rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|table|head|svg)",
+        "a web page or XML",
+        "Save the table as CSV",
+    ),
+    (
+        rb"(\xef\xbb\xbf)?\s*(\[\s*[\[{]|\{\s*\")",
+        "JSON",
+        "Read it with pandas.read_json and save it as CSV or Parquet",
+    ),
+)
+
+
 def decode(raw: bytes, name: str) -> str:
-    """Text from bytes: UTF-8 with or without mark, UTF-16, else Windows-1252 (a superset of Latin-1)."""
+    """Text from bytes: UTF-8 with or without mark, UTF-16, UTF-32, else Windows-1252 (more than Latin-1).
+
+    Raises DataError for what is no text, or not a table.
+    """
+    for start, what, fix in _FOREIGN:
+        if re.match(start, raw[:300]):
+            raise DataError(explain("A CSV or Parquet file is needed", f"{name}, which is {what}", fix))
+    if raw[:4] in (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff"):
+        return raw.decode("utf-32", errors="replace")
     if raw[:3] == b"\xef\xbb\xbf":
         return raw[3:].decode("utf-8", errors="replace")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -296,7 +296,7 @@ def _fit(texts: list[str], mark: str) -> float:
         return 0.0
     as_decimal = np.abs(np.diff(np.log10(sizes)))[turns].mean()
     as_group = np.abs(np.diff(np.log10(np.where(marked, sizes * 1000, sizes))))[turns].mean()
-    # A single number may be an error: then it must lie near its neighbours.
-    if min(marked.sum(), (~marked).sum()) < 2 and as_group > 0.3:
+    # A single number without a mark may be an error: then it must lie near its neighbours.
+    if (~marked).sum() < 2 and as_group > 0.3:
         return min(0.0, float(as_decimal - as_group))
     return float(as_decimal - as_group)
