@@ -92,7 +92,7 @@ def select(table: Table, options: ReadOptions) -> RawRows:
     used = set(names_of(time_column or ""))
     id_column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
     rest = [column for column in frame.columns if column not in used and column != id_column]
-    table = replace(table, mark=functools.cache(lambda: find_mark(_cells(frame, name) for name in rest)))
+    table = replace(table, mark=functools.cache(lambda: find_mark(cells_of(frame, name) for name in rest)))
     target = _find_target(table, rest, options)
     names = _find_features(table, rest, target, options)
     read = {column: _numbers_of(table, column, options) for column in (target, *names)}
@@ -236,7 +236,7 @@ def _texts_in(table: Table, columns: list[str]) -> str:
     """Two cells of the column that looks most like numbers, for a message."""
     best, most = "", -1
     for column in columns:
-        cells = [str(cell).strip() for cell in _cells(table.frame.iloc[:2000], column) if cell is not None]
+        cells = [str(cell).strip() for cell in cells_of(table.frame.iloc[:2000], column) if cell is not None]
         cells = [cell for cell in dict.fromkeys(cells) if cell.lower() not in MISSING]
         digits = sum(bool(re.search(r"\d", cell)) for cell in cells)
         if cells and digits > most:
