@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lstune.errors import ConfigError, StudyError
+from lstune.errors import ConfigError, StorageError, StudyError
 from lstune.search import Study, TrialState
 from lstune.search.storage import open_storage
 from lstune.search.testing import bowl, drive, mixed_space
@@ -273,3 +273,75 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setattr("optuna.storages.RDBStorage", refuse)
     with pytest.raises(ConfigError, match=r"lstune\[mysql\]"):
         open_storage("mysql://me@host/db")
+
+
+FOREIGN = {
+    "without a line end": b'{"layers":1}',
+    "lines": b'{"layers":1}\n{"layers":2}\n',
+    "text": b"my notes\nof today\n",
+    "bytes": bytes(range(256)),
+    "a brace": b"{\n",
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_a_file_that_is_no_journal_is_left_alone(tmp_path, content):
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"is no journal.*mine\.json"):
+        open_storage(path)
+    assert path.read_bytes() == content
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.json"]
+
+
+def test_a_path_that_can_hold_no_journal(tmp_path):
+    with pytest.raises(ConfigError, match=r"kept in a file.*folder"):
+        open_storage(tmp_path)
+    open_storage(f"sqlite:///{tmp_path}/study.db").dispose()
+    with pytest.raises(ConfigError, match=r"sqlite:///.*study\.db"):
+        open_storage(tmp_path / "study.db")
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file" / "study.journal", tmp_path / ("long" * 80)):
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            open_storage(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="no journal"):
+        open_storage(tmp_path / "pipe")
+
+
+def test_what_a_crash_left_of_a_first_record_is_a_journal(tmp_path):
+    path = tmp_path / "study.journal"
+    for begun in (b"", b"{", b'{"op_co', b'{"op_code":0,"worker_id":"6bc5'):
+        path.write_bytes(begun)
+        storage = open_storage(path)
+        assert storage.torn == len(begun)
+        drive(make(storage, n_trials=2), bowl)
+        assert len(Study.load(open_storage(path)).trials) == 2
+
+
+DAMAGES = {
+    "bytes": lambda lines: [*lines[:3], b"\xff\xfe" + lines[3], *lines[4:]],
+    "no JSON": lambda lines: [*lines[:3], lines[3][5:], *lines[4:]],
+    "a number": lambda lines: [*lines[:3], b"5\n", *lines[4:]],
+    "no operation": lambda lines: [*lines[:3], b'{"op_code":1234}\n', *lines[4:]],
+    "a table": lambda lines: [*lines[:3], b'{"a":1}\n', *lines[4:]],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_journal_with_damaged_lines_is_told(tmp_path, damage):
+    path = tmp_path / "study.journal"
+    drive(make(open_storage(path)), bowl)
+    content = b"".join(damage(path.read_bytes().splitlines(keepends=True)))
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"study\.journal is damaged"):
+        open_storage(path)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_record_is_told(tmp_path):
+    path = tmp_path / "study.journal"
+    drive(make(open_storage(path)), bowl)
+    path.write_bytes(path.read_bytes().replace(b'"state":"complete"', b'"state":"compleat"'))
+    with pytest.raises(StorageError, match=r"record of trial \d is damaged"):
+        Study.load(open_storage(path))

@@ -8,16 +8,32 @@ with `flock`, which dies with its owner. The file is the same: Optuna and its da
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import (
+    BaseJournalBackend,
+    JournalFileBackend,
+    JournalFileOpenLock,
+    JournalStorage,
+)
 
-__all__ = ["FileLock", "JournalFile", "torn_bytes"]
+from lstune.errors import ConfigError, StorageError, explain
+
+__all__ = ["FileLock", "JournalFile", "check_journal", "open_journal", "torn_bytes"]
+
+# How every record that Optuna writes begins.
+_RECORD = b'{"op_code"'
+# What is wrong with the path itself; the rest (a full disk, say) is told by who knows the run.
+_BAD_PATH = {
+    getattr(errno, name)
+    for name in ("EACCES", "EEXIST", "EINVAL", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOTDIR", "EPERM")
+}
 
 
 class FileLock:
@@ -72,9 +88,14 @@ class JournalFile(BaseJournalBackend):
         self._buffer: list[dict[str, Any]] | None = None
         self.durable = True
 
-    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Lines from number `log_number_from` on; nothing new while a batch is open."""
-        return () if self._buffer is not None else self._reader.read_logs(log_number_from)
+        if self._buffer is not None:
+            return
+        try:
+            yield from self._reader.read_logs(log_number_from)
+        except ValueError as error:  # no JSON, or no UTF-8
+            raise _damaged(self._path, error) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append lines durably, all or none of them; inside `batch()` only remember them."""
@@ -125,3 +146,51 @@ def torn_bytes(path: str | Path) -> int:
                 return torn + step - cut - 1
             torn += step
         return torn
+
+
+def open_journal(path: Path) -> tuple[JournalStorage, JournalFile, int]:
+    """The study at `path`, which is made if it is missing, its file, and the file's `torn_bytes`.
+
+    Raises ConfigError where there can be no journal, or is something else; StorageError for a damaged one.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_journal(path)
+        torn = torn_bytes(path) if path.exists() else 0
+        backend = JournalFile(path)
+        return JournalStorage(backend), backend, torn
+    except OSError as error:
+        if error.errno not in _BAD_PATH:
+            raise
+        raise ConfigError(
+            explain("The study's journal cannot be opened", f"{path}: {error.strerror}")
+        ) from None
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        # JSON, but not what Optuna can replay.
+        raise _damaged(path, error) from error
+
+
+def check_journal(path: Path) -> None:
+    """Raise ConfigError if there is something at `path` that is no journal: it would be written over."""
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise ConfigError(
+            explain("A study is kept in a file", f"the folder {path}", f"Give {path / 'study.journal'}")
+        )
+    if path.is_file():
+        with open(path, "rb") as file:
+            begin = file.read(64)
+        # A crash may have left less than the first record.
+        if begin.startswith(_RECORD[: len(begin)]):
+            return
+    else:
+        begin = b""
+    fix = "Give a new file, or the journal of a study"
+    if begin.startswith(b"SQLite format 3"):
+        fix = f"For SQLite give sqlite:///{path}"
+    raise ConfigError(explain("The file for the study is no journal", str(path), fix))
+
+
+def _damaged(path: Path, error: Exception) -> StorageError:
+    return StorageError(explain(f"{path.name} is damaged", f"{path}: {type(error).__name__}: {error}"))

@@ -44,22 +44,18 @@ def open_storage(where: str | Path, *, study: str = "lstune", shared: bool | Non
     """Open (or make) the storage at `where`: a path is a journal file, anything with `://` an SQLAlchemy URL.
 
     `shared`: whether other processes may work on the study at the same time; by default so for database
-    servers. Raises ConfigError for a URL whose driver is missing or whose server does not answer.
+    servers. Raises ConfigError for a URL whose driver is missing or whose server does not answer, and for a
+    path with anything but a journal; StorageError for a damaged one.
     """
     text = str(where)
     from lstune.search.samplers._optuna import quiet
 
     if not is_url(text):
-        from optuna.storages.journal import JournalStorage
+        from lstune.search.journal import open_journal
 
-        from lstune.search.journal import JournalFile, torn_bytes
-
-        path = Path(text)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torn = torn_bytes(path) if path.exists() else 0
-        backend = JournalFile(path)
         with quiet():
-            return Store(JournalStorage(backend), study, text, bool(shared), backend, torn)
+            storage, backend, torn = open_journal(Path(text))
+        return Store(storage, study, text, bool(shared), backend, torn)
     text = _named_driver(text)
     with quiet():
         storage = _open_database(text)
@@ -455,13 +451,16 @@ def _to_json(record: TrialRecord) -> dict[str, Any]:
 
 
 def _from_json(number: int, raw: dict[str, Any]) -> TrialRecord:
-    data = dict(raw)
-    start, stop = data.pop("job")
-    return TrialRecord(
-        number=number,
-        state=TrialState(data.pop("state")),
-        curve={int(epoch): float(value) for epoch, value in data.pop("curve")},
-        rungs=tuple((int(epoch), float(value)) for epoch, value in data.pop("rungs")),
-        job=(int(start), int(stop)),
-        **data,
-    )
+    try:
+        data = dict(raw)
+        start, stop = data.pop("job")
+        return TrialRecord(
+            number=number,
+            state=TrialState(data.pop("state")),
+            curve={int(epoch): float(value) for epoch, value in data.pop("curve")},
+            rungs=tuple((int(epoch), float(value)) for epoch, value in data.pop("rungs")),
+            job=(int(start), int(stop)),
+            **data,
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise StorageError(explain(f"the record of trial {number} is damaged", f"{error!r}")) from error
