@@ -1,15 +1,36 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what reading a damaged one can raise."""
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+from zipfile import BadZipFile
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["DAMAGED", "read_object", "replacing", "write_whole"]
+
+# What comes of reading a .npz file that was cut or has flipped bits, or a file with other contents than its
+# name says: zipfile has a NotImplementedError and a RuntimeError too for what a flipped bit can ask of it.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 
 
 @contextmanager
@@ -38,3 +59,13 @@ def write_whole(path: str | Path, content: str | bytes, *, durable: bool = False
     data = content.encode() if isinstance(content, str) else content
     with replacing(path, durable=durable) as file:
         file.write(data)
+
+
+def read_object(path: str | Path, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Read a JSON file that must hold an object with these `names`. Raises OSError or ValueError."""
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        raise ValueError(f"it holds {type(data).__name__}, no object")
+    if missing := [name for name in names if name not in data]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    return data

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from lstune._version import __version__
 from lstune.engine import ModelConfig, Windows, available_cores, predict
 from lstune.errors import RunError, UserError, explain
 from lstune.evaluation import Intervals, baseline_forecasts, local_scale
-from lstune.files import replacing
+from lstune.files import DAMAGED, read_object, replacing
 from lstune.series import (
     Pipeline,
     Series,
@@ -267,7 +266,7 @@ def load_forecaster(folder: str | Path) -> Forecaster:
     """Read what `save_forecaster` wrote. Raises RunError if it is missing, damaged or too new."""
     folder = Path(folder)
     try:
-        data = json.loads((folder / "forecaster.json").read_text(encoding="utf-8"))
+        data = read_object(folder / "forecaster.json", ("schema", "members"))
         if data["schema"] > FORECASTER_SCHEMA:
             raise RunError(
                 explain(
@@ -279,6 +278,27 @@ def load_forecaster(folder: str | Path) -> Forecaster:
         with open(folder / "weights.npz", "rb") as file, np.load(file, allow_pickle=False) as stored:
             weights = [stored[f"member_{index}"] for index in range(len(data["members"]))]
         history = load_series(folder / "history.npz")
+        members = tuple(
+            Member(
+                Pipeline.from_dict(entry["pipeline"]),
+                ModelConfig.from_dict(entry["model"]),
+                array,
+                entry["share"],
+                entry["setting"],
+            )
+            for entry, array in zip(data["members"], weights, strict=True)
+        )
+        intervals = data["intervals"]
+        return Forecaster(
+            members,
+            data["horizon"],
+            history,
+            data["baselines"],
+            Intervals.from_dict(intervals) if intervals else None,
+            data["reading"],
+            data["about"],
+            Intervals.from_dict(data["beyond"]) if data.get("beyond") else None,
+        )
     except FileNotFoundError as error:
         raise RunError(
             explain(
@@ -287,26 +307,5 @@ def load_forecaster(folder: str | Path) -> Forecaster:
                 "Give the folder of a finished run",
             )
         ) from None
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except DAMAGED as error:
         raise RunError(explain("The saved forecaster is damaged", f"{folder}: {error}")) from error
-    members = tuple(
-        Member(
-            Pipeline.from_dict(entry["pipeline"]),
-            ModelConfig.from_dict(entry["model"]),
-            array,
-            entry["share"],
-            entry["setting"],
-        )
-        for entry, array in zip(data["members"], weights, strict=True)
-    )
-    intervals = data["intervals"]
-    return Forecaster(
-        members,
-        data["horizon"],
-        history,
-        data["baselines"],
-        Intervals.from_dict(intervals) if intervals else None,
-        data["reading"],
-        data["about"],
-        Intervals.from_dict(data["beyond"]) if data.get("beyond") else None,
-    )

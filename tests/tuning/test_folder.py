@@ -15,10 +15,10 @@ from lstune.tuning.folder import RunFolder, default_folder
 def test_json_has_no_nan(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_json(
-        "result", {"a": float("nan"), "b": [np.float32(1.5), np.int64(3), float("inf")], "c": (1,)}
+        "curve", {"a": float("nan"), "b": [np.float32(1.5), np.int64(3), float("inf")], "c": (1,)}
     )
-    assert json.loads(folder.result.read_text()) == {"a": None, "b": [1.5, 3, None], "c": [1]}
-    assert folder.read_json("result")["b"][0] == 1.5
+    assert json.loads(folder.curve.read_text()) == {"a": None, "b": [1.5, 3, None], "c": [1]}
+    assert folder.read_json("curve")["b"][0] == 1.5
 
 
 def test_a_folder_that_is_no_run(tmp_path):

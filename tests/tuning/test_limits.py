@@ -98,7 +98,10 @@ def test_ctrl_c_keeps_the_new_limit(short, tmp_path, monkeypatch):
 
 def test_what_a_new_budget_has_left(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.write_json("settings", {"options": TuneOptions(trials=2, budget=50.0).to_dict(), "worker": "a"})
+    options = TuneOptions(trials=2, budget=50.0).to_dict()
+    folder.write_json(
+        "settings", {"options": options, "worker": "a", "reading": {}, "series": {}, "space": {}}
+    )
     trials = []
     study = SimpleNamespace(trials=trials, worker="a")
 

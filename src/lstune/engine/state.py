@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from lstune.engine.config import ModelConfig, TrainConfig
 from lstune.engine.optimizers import slot_count
 from lstune.engine.weights import initial_weights, parameter_count
 from lstune.errors import ConfigError, RunError, explain
-from lstune.files import write_whole
+from lstune.files import DAMAGED, write_whole
 
 __all__ = ["Status", "StopFlag", "TrainState", "check_state", "init_state"]
 
@@ -118,8 +117,7 @@ class TrainState:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: file[name] for name in file.files if name != "header"}
-        # zipfile has a NotImplementedError and a RuntimeError for what a flipped bit can ask of it.
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError) as error:
+        except DAMAGED as error:
             raise _unreadable(f"{source} ({error})") from error
         if header.pop("format", None) != _FORMAT:
             raise RunError(explain(f"This lstune reads training states of format {_FORMAT}", source))

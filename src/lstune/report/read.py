@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstune.errors import LstuneError, RunError, explain
+from lstune.files import DAMAGED, read_object
 from lstune.search import Space, TrialRecord, TrialState
 
 if TYPE_CHECKING:
     from lstune.series import Series
 
-__all__ = ["Folder", "read_folder"]
+__all__ = ["RESULT_NAMES", "Folder", "read_folder"]
+
+# What every result.json of schema 1 has.
+RESULT_NAMES = ("series", "horizon", "trials", "seconds", "best", "test", "baselines", "verdict")
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,11 @@ class Folder:
 def read_folder(path: str | Path) -> Folder:
     """Read a finished run. Raises RunError if the folder holds none, or a file of it is damaged."""
     path = Path(path)
-    result = _json(path / "result.json", needed=True)
+    result = _json(path / "result.json", RESULT_NAMES)
     settings = _json(path / "settings.json")
     table = _table(path / "trials.csv")
+    with _whole(path / "trials.csv"):
+        seconds = {int(row["trial"]): float(row["seconds"]) for row in table if row.get("seconds")}
     trials, spec = _study(path, settings, table)
     return Folder(
         path=path,
@@ -56,7 +64,7 @@ def read_folder(path: str | Path) -> Folder:
         space=Space.from_dict(settings["space"], strict=False) if settings.get("space") else None,
         trials=trials,
         spec=spec,
-        seconds={int(row["trial"]): float(row["seconds"]) for row in table if row.get("seconds")},
+        seconds=seconds,
         arrays=_arrays(path / "predictions.npz"),
         future=_columns(path / "forecast.csv"),
     )
@@ -66,18 +74,31 @@ def training_history(path: Path, number: int) -> dict[str, list[float]]:
     """Loss and validation loss of a trial by epoch, from its saved state; empty if that is gone."""
     file = path / "states" / f"{number:06d}.npz"
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with open(file, "rb") as source, np.load(source, allow_pickle=False) as stored:
             history = json.loads(str(stored["header"])).get("history", {})
-    except (OSError, ValueError, KeyError):
+        return {name: [float(value) for value in values] for name, values in history.items()}
+    except DAMAGED:
         return {}
-    return {name: [float(value) for value in values] for name, values in history.items()}
 
 
-def _json(path: Path, needed: bool = False) -> dict[str, Any]:
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What a damaged file brings up, as a RunError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(path)) from error
+    except (*DAMAGED, csv.Error) as error:
+        raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from error
+
+
+def _json(path: Path, names: Sequence[str] = ()) -> dict[str, Any]:
+    """A JSON file that must hold an object; one without needed `names` may be missing."""
+    try:
+        with _whole(path):
+            return read_object(path, names)
     except FileNotFoundError:
-        if not needed:
+        if not names:
             return {}
         begun = (path.parent / "settings.json").exists()
         raise RunError(
@@ -89,8 +110,6 @@ def _json(path: Path, needed: bool = False) -> dict[str, Any]:
                 else "Give the folder that `lstune tune` made",
             )
         ) from None
-    except (OSError, ValueError) as error:
-        raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
 
 
 def _series(path: Path) -> Series | None:
@@ -103,34 +122,34 @@ def _series(path: Path) -> Series | None:
 
 def _arrays(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with _whole(path), open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
 
 
-def _table(path: Path) -> list[dict[str, str]]:
+def _table(path: Path, strict: bool = False) -> list[dict[str, str]]:
+    """Lines of a CSV file by column name; `strict`: each must have all of them."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+        with _whole(path), open(path, encoding="utf-8", newline="") as file:
+            head, *rows = list(csv.reader(file)) or [[]]
+            # The parameter `epochs` may come after the column of that name: the first one counts.
+            return [dict(reversed(list(zip(head, row, strict=strict)))) for row in rows]
     except FileNotFoundError:
         return []
-    # The parameter `epochs` may come after the column of that name: the first one counts.
-    return [dict(reversed(list(zip(rows[0], row, strict=False)))) for row in rows[1:]] if rows else []
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:
     """forecast.csv by column; empty cells become None."""
-    rows = _table(path)
+    rows = _table(path, strict=True)
     if not rows:
         return {}
     names = list(reversed(rows[0]))
     out: dict[str, list[Any]] = {}
     for name in names:
         cells = [row.get(name, "") for row in rows]
-        out[name] = cells if name == "timestamp" else [float(cell) if cell else None for cell in cells]
+        with _whole(path):
+            out[name] = cells if name == "timestamp" else [float(cell) if cell else None for cell in cells]
     return out
 
 
@@ -145,12 +164,13 @@ def _study(
 
         try:
             study = Study.load(open_storage(journal, study=_study_name(journal)), resume=False)
-        except LstuneError:
+        except LstuneError as error:
             if not table:
-                raise
+                raise RunError(str(error)) from error
         else:
             return study.trials, study.spec
-    return [_from_row(row, settings) for row in table], {}
+    with _whole(path / "trials.csv"):
+        return [_from_row(row, settings) for row in table], {}
 
 
 def _study_name(journal: Path) -> str:
@@ -158,7 +178,7 @@ def _study_name(journal: Path) -> str:
     try:
         with open(journal, encoding="utf-8") as file:
             return str(json.loads(file.readline())["study_name"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, LookupError, TypeError, ValueError):
         return "lstune"
 
 

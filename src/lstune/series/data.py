@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, explain
-from lstune.files import replacing
+from lstune.files import DAMAGED, replacing
 
 __all__ = [
     "Series",
@@ -264,23 +263,23 @@ def save_series(series: Series, path: str | Path) -> None:
 
 
 def load_series(path: str | Path) -> Series:
-    """Read what `save_series` wrote."""
+    """Read what `save_series` wrote. Raises DataError if it cannot be."""
     try:
         with open(path, "rb") as source, np.load(source, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             names = ["timestamps", "values", "features", "observed"]
             names += ["ahead"] if about.get("known_names") else []
             arrays = {key: file[key] for key in names}
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        stamps = arrays.pop("timestamps")
+        if about.pop("dated"):
+            timestamps: Any = pd.DatetimeIndex(stamps.astype("datetime64[us]"))
+        else:
+            timestamps = pd.RangeIndex(stamps[0], stamps[-1] + 1) if len(stamps) else pd.RangeIndex(0)
+        about.pop("schema")
+        for key in ("feature_names", "known_names", "notes"):
+            about[key] = tuple(about.get(key, ()))
+        return Series(timestamps=timestamps, **arrays, **about)
+    except DAMAGED as error:
         raise DataError(
             explain(f"{path} is not a saved series", str(error), "Read the original file with read_series")
         ) from error
-    stamps = arrays.pop("timestamps")
-    if about.pop("dated"):
-        timestamps: Any = pd.DatetimeIndex(stamps.astype("datetime64[us]"))
-    else:
-        timestamps = pd.RangeIndex(stamps[0], stamps[-1] + 1) if len(stamps) else pd.RangeIndex(0)
-    about.pop("schema")
-    for key in ("feature_names", "known_names", "notes"):
-        about[key] = tuple(about.get(key, ()))
-    return Series(timestamps=timestamps, **arrays, **about)

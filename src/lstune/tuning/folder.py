@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from lstune.errors import RunError, StorageError, explain
-from lstune.files import write_whole
+from lstune.files import read_object, write_whole
+from lstune.report.read import RESULT_NAMES
 
 __all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors"]
 
@@ -128,7 +129,7 @@ class RunFolder:
     def has_trials(self) -> bool:
         """Whether any trial was ever told here."""
         try:
-            return len(self.trials.read_text(encoding="utf-8").splitlines()) > 1
+            return len(self.trials.read_bytes().splitlines()) > 1
         except OSError:
             return False
 
@@ -140,8 +141,8 @@ class RunFolder:
         """Read one of the folder's JSON files. Raises RunError if it is missing or damaged."""
         path = getattr(self, name)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return read_object(path, _NAMES.get(name, ()))
+        except (FileNotFoundError, NotADirectoryError):
             raise RunError(explain(f"A run's folder holds {path.name}", str(self.path), _FIX)) from None
         except (OSError, ValueError) as error:
             raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
@@ -199,6 +200,12 @@ _FILES = {
     "forecast": "forecast.csv",
     "predictions": "predictions.npz",
     "report": "report.html",
+}
+# What a run cannot be read without.
+_NAMES = {
+    "settings": ("options", "reading", "series", "space"),
+    "result": RESULT_NAMES,
+    "compared": ("asked", "searches"),
 }
 _COLUMNS = ("trial", "state", "validation_mae", "epochs_trained", "seconds", "reason")
 

@@ -21,10 +21,13 @@ _KEPT = "resumed"
 
 
 def current_options(settings: Mapping[str, Any]) -> TuneOptions:
-    """The options in a run's settings, with the limits that it goes on under."""
-    options = TuneOptions(**settings["options"])
-    kept = settings.get(_KEPT)
-    return options if kept is None else replace(options, trials=kept["trials"], budget=kept["budget"])
+    """The options in a run's settings, with the limits that it goes on under. Raises RunError."""
+    try:
+        options = TuneOptions(**settings["options"])
+        kept = settings.get(_KEPT)
+        return options if kept is None else replace(options, trials=kept["trials"], budget=kept["budget"])
+    except (LookupError, TypeError) as error:
+        raise RunError(explain("settings.json is damaged", str(error))) from error
 
 
 def is_finished(folder: RunFolder) -> bool:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstune.errors import UserError, explain, nearest
+from lstune.errors import RunError, UserError, explain, nearest
 from lstune.forecaster import Forecaster, load_forecaster
 from lstune.search import Space
 from lstune.series import Series, format_reading, read_series, with_season_of
@@ -48,10 +48,16 @@ class Run:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """trials.csv as a DataFrame."""
+        """trials.csv as a DataFrame. Raises RunError if it is missing or damaged."""
         import pandas as pd
 
-        return pd.read_csv(RunFolder(self.path).trials)
+        path = RunFolder(self.path).trials
+        try:
+            table = pd.read_csv(path)
+            table["trial"], table["state"]  # whatever it is, pandas makes a table of it
+        except (OSError, LookupError, ValueError) as error:  # pandas' own are ValueErrors
+            raise RunError(explain("trials.csv is missing or damaged", f"{path}: {error}")) from error
+        return table
 
     def _repr_html_(self) -> str:
         from lstune.report import short_html
