@@ -75,3 +75,31 @@ def test_only_a_durable_file_waits_for_the_disk(tmp_path, monkeypatch):
     assert waits == []
     write_whole(tmp_path / "a", "x", durable=True)
     assert len(waits) == 1
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "a.txt")
+    for content in ("new", "newer"):  # it leads to nothing at first
+        write_whole(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "there" / "a.txt").read_text() == content
+    assert names(tmp_path / "there") == ["a.txt"]
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write_whole(path, "hello")
+        assert os.read(reader, 100) == b"hello"
+        os.close(reader)
+        assert pipe.is_fifo()
+    assert sorted(names(tmp_path)) == ["link", "pipe"]
+
+
+def test_names_as_long_as_there_can_be(tmp_path):
+    write_whole(tmp_path / ("n" * 255), "x")
+    assert names(tmp_path) == ["n" * 255]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -40,9 +41,17 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[IO[bytes]]
     A reader, or a process after a crash, meets the old file or the new one, whole; several threads and
     processes may write the same file, and the last one stays. durable: wait until the disk has it, so that
     this holds after a power cut too. Raises OSError, and then leaves the old file as it was.
+
+    A link stays, and the file that it leads to is written. What is there and no regular file, a pipe say, is
+    written to as it stands.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    if _is_special(path):
+        with open(path, "wb") as file:
+            yield file
+        return
+    path = Path(os.path.realpath(path))
+    # A name may be as long as the file system allows, and this one is longer.
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file
@@ -52,6 +61,20 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[IO[bytes]]
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_special(path: str | Path) -> bool:
+    """Whether there is something at `path`, or where it leads to, that no other file can take the place of."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(there.st_mode):
+        return True
+    try:
+        return not os.path.samestat(there, os.stat(os.path.realpath(path)))
+    except OSError:  # /dev/stdout may lead to a file that was removed
+        return True
 
 
 def write_whole(path: str | Path, content: str | bytes, *, durable: bool = False) -> None:

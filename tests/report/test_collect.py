@@ -1,12 +1,14 @@
 import csv
+import errno
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 
 from lstune.errors import RunError
-from lstune.report import collect
+from lstune.report import collect, write_comparison, write_report
 from lstune.report.asked import asked, command
 from lstune.report.gather import _edges
 from lstune.search import Float, Int, Space
@@ -194,3 +196,20 @@ def test_a_password_stays_out_of_reports():
         {"options": {"storage": "postgresql://me:se/c@ret@host/db", "seed": 1}, "reading": {"target": "y"}}
     )
     assert found == {"storage": "postgresql://me:***@host/db", "seed": 1, "target": "y"}
+
+
+@pytest.mark.parametrize("limit", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_leaves_the_report_that_is_there(run, tmp_path, monkeypatch, limit):
+    path = tmp_path / "report.html"
+    path.write_text("a good page")
+
+    def full(*_):
+        raise OSError(limit, os.strerror(limit))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunError, match="report cannot be written"):
+        write_report(run.path, path)
+    monkeypatch.setattr("lstune.report.comparison.to_html", str)
+    with pytest.raises(OSError, match=os.strerror(limit)):
+        write_comparison({}, path)
+    assert path.read_text() == "a good page"

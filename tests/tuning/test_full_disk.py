@@ -79,9 +79,14 @@ def test_wherever_it_fills(place, whole, tmp_path, monkeypatch):
     check(tmp_path / "run", whole)
 
 
-def test_a_trial_does_not_fail_for_a_full_disk(tmp_path, monkeypatch):
+def too_large(*_):
+    raise OSError(errno.EFBIG, "File too large", "somewhere")
+
+
+@pytest.mark.parametrize("error", [full, too_large])
+def test_a_trial_does_not_fail_for_a_full_disk(tmp_path, monkeypatch, error):
     with monkeypatch.context() as patch:
-        patch.setattr(StateStore, "put", full)
+        patch.setattr(StateStore, "put", error)
         with pytest.raises(StorageError):
             tune(tmp_path / "run")
     assert resume(tmp_path / "run").result["trials"]["failed"] == 0

@@ -41,11 +41,12 @@ def write_report(folder: str | Path, out: str | Path | None = None, format: str 
     Raises RunError if the folder holds no finished run or the file cannot be written.
     """
     from lstune.errors import RunError, explain
+    from lstune.files import write_whole
 
     page = render(collect(folder), format)
     path = Path(folder) / FORMATS[format] if out is None else Path(out)
     try:
-        path.write_text(page, encoding="utf-8")
+        write_whole(path, page)
     except OSError as error:
         raise RunError(explain("The report cannot be written", f"{path}: {error.strerror}")) from None
     return path
@@ -53,9 +54,10 @@ def write_report(folder: str | Path, out: str | Path | None = None, format: str 
 
 def write_comparison(result: dict[str, Any], path: Path) -> None:
     """Write the page of a comparison of methods; `result` is the content of its compare.json."""
+    from lstune.files import write_whole
     from lstune.report.comparison import to_html
 
-    path.write_text(to_html(result), encoding="utf-8")
+    write_whole(path, to_html(result))
 
 
 def short_html(result: dict[str, Any], path: str | Path) -> str:

@@ -27,8 +27,9 @@ __all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors"]
 
 SETTINGS_SCHEMA = 1
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-# What no other trial would fare better with: disk full, quota used up, file system read-only, disk broken.
-BROKEN_DISK = _FULL | {errno.EROFS, errno.EIO}
+# What no other trial would fare better with: disk full, quota used up, files too large for the user's limit,
+# file system read-only, disk broken.
+BROKEN_DISK = _FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 def default_folder(name: str, now: datetime | None = None) -> Path:
