@@ -64,7 +64,7 @@ def replacing(path: str | Path, *, durable: bool = False) -> Iterator[IO[bytes]]
 
 
 def _is_special(path: str | Path) -> bool:
-    """Whether there is something at `path`, or where it leads to, that no other file can take the place of."""
+    """Whether there is something at `path`, or where it leads to, that no file can take the place of."""
     try:
         there = os.stat(path)
     except FileNotFoundError:

@@ -81,3 +81,37 @@ def test_a_season_is_not_looked_for_in_validation_rows():
     assert not open_series(table, 0.7, target="load").seasonal
     assert open_series(table, options.training_share, target="load").seasonal
     assert open_series(table, options.training_share, target="load", season=12).season == 12
+
+
+WRONG = {
+    "test_fraction": [float("nan"), float("inf"), "0.1", None, True, 0, 1, -0.1, [0.1]],
+    "validation_fraction": [float("nan"), "0.1", None, False, 1.5],
+    "budget": [10**400, -1, float("nan"), True, [], {}],
+    "trial_timeout": [10**400, 0],
+    "workers": [10**6, 1025],
+    "baselines": [None, 3, "", []],
+    "storage": [3, "", " ", "a\0b", []],
+    "study": [3, "", {}],
+    "ensemble": ["no", None, 1],
+    "large_grid": ["yes", 0],
+    "space": [3, [1], 2.5],
+    "out": [3, "a\0b", b"run", []],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values], ids=repr
+)
+def test_whatever_is_given_for_an_option(tmp_path, monkeypatch, name, value):
+    monkeypatch.chdir(tmp_path)
+    given = {"trials": 1, "space": TINY, "out": "run", name: value}
+    if name == "study":
+        given["storage"] = "study.journal"
+    with pytest.raises(UserError):
+        lstune.tune(make_series(), **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_storage_may_be_a_path(tmp_path):
+    assert TuneOptions(storage=tmp_path / "study.journal").to_dict()["storage"] == f"{tmp_path}/study.journal"
+    assert TuneOptions(workers=1024).threads == 1024

@@ -13,13 +13,14 @@ from lstune.errors import UserError, explain
 
 __all__ = ["Budget", "Every", "format_seconds", "parse_duration"]
 
+_LONGEST = 1e300  # seconds; a whole number may be larger than any float
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(text: Any, what: str = "A budget") -> float:
     """Seconds of "60s", "10m", "2h", "1h30m", "90" or a number. Raises UserError for anything else."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
-        seconds = float(text)
+        seconds = float(text) if text < _LONGEST else float("inf")
     else:
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", str(text).strip().lower())
         left = re.sub(r"(\d+(?:\.\d+)?)\s*([smhd]?)|\s", "", str(text).strip().lower())

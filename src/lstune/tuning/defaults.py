@@ -196,6 +196,10 @@ def build_space(
     else:
         if isinstance(changes, (str, Path)):
             changes = load_tables(changes)
+        elif changes is not None and not isinstance(changes, Mapping):
+            raise SpaceError(
+                explain("space must map names to values, or be a Space or a file's name", changes)
+            )
         check_names(changes or {})
         space = default_space(nature).replace(changes or {})
     check_names(space)

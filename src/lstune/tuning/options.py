@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from lstune.search.urls import hide_password
 __all__ = ["DEFAULT_BUDGET", "TuneOptions"]
 
 DEFAULT_BUDGET = 60.0  # seconds, when neither trials nor budget are given
+_MOST_WORKERS = 1024  # each is a thread with its own arrays
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,27 @@ class TuneOptions:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UserError(explain(f"{name} must be a whole number of {least} or more", value))
+        if self.workers is not None and self.workers > _MOST_WORKERS:
+            raise UserError(explain(f"workers must be at most {_MOST_WORKERS}", self.workers))
         for name in ("budget", "trial_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not 0 < seconds < float("inf"):
+            if seconds is not None and not _is_between(seconds, float("inf")):
                 raise UserError(explain(f"{name} must be a number of seconds above zero", seconds))
+        for name in ("test_fraction", "validation_fraction"):
+            share = getattr(self, name)
+            if not _is_between(share, 1.0):
+                raise UserError(explain(f"{name} must lie between 0 and 1", share, "0.15 is a good start"))
+        for name in ("ensemble", "large_grid"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(explain(f"{name} must be True or False", getattr(self, name)))
+        if isinstance(self.storage, os.PathLike):
+            object.__setattr__(self, "storage", os.fspath(self.storage))
+        for name in ("baselines", "storage", "study"):
+            text = getattr(self, name)
+            if text is None and name != "baselines":
+                continue
+            if not isinstance(text, str) or not text.strip() or "\0" in text:
+                raise UserError(explain(f"{name} must be text", text))
 
     @property
     def limit(self) -> float | None:
@@ -89,3 +108,8 @@ class TuneOptions:
         """Plain data for JSON, without a password; `TuneOptions(**data)` reads it back."""
         storage = None if self.storage is None else hide_password(self.storage)
         return {**asdict(self), "storage": storage}
+
+
+def _is_between(value: Any, high: float) -> bool:
+    """Whether it is a number above 0 and below `high`."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < high
