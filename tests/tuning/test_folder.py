@@ -1,5 +1,7 @@
+import errno
 import json
 import multiprocessing
+import shutil
 import sys
 from datetime import datetime
 from types import SimpleNamespace
@@ -7,9 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lstune.errors import RunError
+import lstune
+from lstune.errors import RunError, StorageError, UserError
 from lstune.search import TrialRecord, TrialState
-from lstune.tuning.folder import RunFolder, default_folder
+from lstune.tuning.board import StudyBoard
+from lstune.tuning.folder import RunFolder, default_folder, disk_errors
+
+from .conftest import TINY, make_series
 
 
 def test_json_has_no_nan(tmp_path):
@@ -133,3 +139,47 @@ def test_trials_csv(tmp_path):
         "0,complete,0.30000000000000004,6,1.235,,3,",
         '1,diverged,,1,,"bad, ""very""",,7',
     ]
+
+
+def test_names_that_no_folder_can_have(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / ("n" * 300), tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunError, match="cannot be made"):
+            RunFolder(path).create()
+    with pytest.raises(RunError, match="one that can be written to"):
+        RunFolder(tmp_path / "file").acquire()
+    for name in (3, None, b"run", "a\0b"):
+        with pytest.raises(UserError, match="named by text"):
+            RunFolder(name)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "file"])
+def test_a_comparison_in_no_folder(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="folder"):
+        lstune.compare(make_series(), trials=1, space=TINY, out=tmp_path / name)
+
+
+def test_a_folder_that_is_removed_under_a_run(tmp_path, monkeypatch):
+    tell = StudyBoard.tell
+
+    def tell_and_remove(self, job, outcome):
+        tell(self, job, outcome)
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+    monkeypatch.setattr(StudyBoard, "tell", tell_and_remove)
+    with pytest.raises(StorageError, match="folder is gone"):
+        lstune.tune(make_series(), trials=4, space=TINY, workers=1, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE])
+def test_what_is_missing_elsewhere_is_not_the_folder(tmp_path, number):
+    def missing(file):
+        with disk_errors(RunFolder(tmp_path)):
+            raise OSError(number, "gone", str(file))
+
+    with pytest.raises(OSError, match="gone") as caught:
+        missing(tmp_path.parent / "other")
+    assert not isinstance(caught.value, StorageError)
+    with pytest.raises(StorageError, match="is gone"):
+        missing(tmp_path / "study.journal")

@@ -201,10 +201,10 @@ class _Contest:
         for note in self.series.notes:
             self.progress.note(note)
         self.about = self._about()
-        begun = self.folder.path.exists()
+        begun = self.folder.is_there()
         if not begun:  # a method that cannot search this space must leave no folder
             self._rehearse(contenders)
-            self.folder.path.mkdir(parents=True, exist_ok=True)
+            self.folder.make()
         self.folder.acquire()
         try:
             self.searches = self._earlier()

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from lstune.errors import RunError, StorageError, explain
+from lstune.errors import RunError, StorageError, UserError, explain
 from lstune.files import read_object, write_whole
 from lstune.report.read import RESULT_NAMES
 
@@ -30,6 +30,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What no other trial would fare better with: disk full, quota used up, files too large for the user's limit,
 # file system read-only, disk broken.
 BROKEN_DISK = _FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
+# What a folder gives that was removed, or moved, under a process that works in it.
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
 
 def default_folder(name: str, now: datetime | None = None) -> Path:
@@ -52,6 +54,14 @@ def disk_errors(folder: RunFolder) -> Iterator[None]:
     except StorageError as error:
         raise StorageError(f"{error} {_go_on(folder, 'Mend that')}") from error
     except OSError as error:
+        if error.errno in _GONE and folder.lacks(error.filename):
+            raise StorageError(
+                explain(
+                    "The run's folder is gone, or a file of it that the run needs",
+                    str(error.filename or folder.path),
+                    "Start again with another --out",
+                )
+            ) from error
         if error.errno not in BROKEN_DISK:
             raise
         said = os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
@@ -69,6 +79,8 @@ class RunFolder:
     """Paths of a run's files, and a lock that one process holds while it works in the folder."""
 
     def __init__(self, path: str | Path) -> None:
+        if not isinstance(path, (str, Path)) or "\0" in str(path):
+            raise UserError(explain("A run's folder is named by text", repr(path)))
         self.path = Path(path)
         self._lock: Any = None
         self._lines: dict[int, tuple[Any, str]] = {}
@@ -81,14 +93,30 @@ class RunFolder:
 
     def create(self) -> None:
         """Make the folder. Raises RunError if it holds a run already, or cannot be made."""
-        if (self.path / _FILES["settings"]).exists():
+        with self._made():
+            taken = (self.path / _FILES["settings"]).exists()
+        if taken:
             raise RunError(
                 explain(
                     "A new run needs a folder of its own", str(self.path), "Choose another one with --out"
                 )
             )
-        try:
+        self.make()
+
+    def make(self) -> None:
+        """Make the folder if it is not there. Raises RunError if it cannot be made."""
+        with self._made():
             self.path.mkdir(parents=True, exist_ok=True)
+
+    def is_there(self) -> bool:
+        """Whether the folder is there. Raises RunError if there can be none of that name."""
+        with self._made():
+            return self.path.exists()
+
+    @contextmanager
+    def _made(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise RunError(
                 explain("The run's folder cannot be made", f"{self.path}: {error.strerror}")
@@ -98,7 +126,8 @@ class RunFolder:
         """Take the folder's lock, which dies with the process. Raises RunError if another process has it."""
         path = self.path / ".lock"
         while self._lock is None:
-            lock = open(path, "a")  # noqa: SIM115
+            with self._opened():
+                lock = open(path, "a")  # noqa: SIM115
             if not _try_lock(lock):
                 lock.close()
                 raise RunError(
@@ -113,6 +142,17 @@ class RunFolder:
             else:  # its owner removed it between the two calls: who comes next would lock another file
                 lock.close()
 
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in BROKEN_DISK:
+                raise
+            raise RunError(
+                explain("A run's folder must be one that can be written to", f"{self.path}: {error.strerror}")
+            ) from None
+
     def release(self) -> None:
         """Give the lock back."""
         if self._lock is None:
@@ -126,6 +166,12 @@ class RunFolder:
         if os.name == "nt":
             with suppress(OSError):
                 path.unlink()
+
+    def lacks(self, file: Any) -> bool:
+        """Whether `file`, of which an error says that it is missing, was to be in the folder."""
+        if not isinstance(file, (str, Path)) or not self.path.is_dir():
+            return not self.path.is_dir()
+        return Path(os.path.abspath(file)).is_relative_to(os.path.abspath(self.path))
 
     def has_trials(self) -> bool:
         """Whether any trial was ever told here."""
