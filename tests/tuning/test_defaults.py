@@ -138,3 +138,42 @@ def test_prices_are_told_from_demand():
     assert default_space(Nature(1400, positive=True, multiplicative=True))["transform"].options == (
         "log_difference",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("units", 0),
+        ("units", "abc"),
+        ("units", [8, 0]),
+        ("units", {"type": "int", "low": 0, "high": 8}),
+        ("units", {"type": "float", "low": 1.5, "high": 8}),
+        ("activation", ["tanh", "zzz"]),
+        ("transform", ["level", "zzz"]),
+        ("scaler", "zzz"),
+        ("dropout", -1),
+        ("dropout", [0.0, 1.0]),
+        ("recurrent_dropout", 1.5),
+        ("clipnorm", -1),
+        ("lags", ["none", "0"]),
+        ("stride", "lookback*2"),
+        ("loss", ["mae", "mape"]),
+        ("patience", -2),
+        ("lookback", [8, "long"]),
+    ],
+)
+def test_values_that_cannot_be_trained_are_refused_with_the_space(name, change):
+    received = change[-1] if isinstance(change, list) else change
+    with pytest.raises(SpaceError) as caught:
+        build_space({name: change}, NATURES[2])
+    assert isinstance(received, dict) or str(received) in str(caught.value)
+
+
+def test_every_default_and_option_may_be_asked_for():
+    for nature in NATURES:
+        build_space(None, nature)
+    for name, row in HYPERPARAMETERS.items():
+        build_space({name: list(row.options or (row.default,))}, NATURES[2])
+    build_space(
+        {"transform": "relative", "supervision": "last", "clipnorm": [0, 1], "patience": 0}, NATURES[2]
+    )

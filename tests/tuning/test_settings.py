@@ -64,6 +64,13 @@ def test_no_clip_and_no_patience():
         {"epochs": True},
         {"supervision": "some"},
         {"decay": "linear"},
+        {"dropout": -1},
+        {"dropout": "much"},
+        {"recurrent_dropout": -0.1},
+        {"clipnorm": -1},
+        {"learning_rate": -0.01},
+        {"learning_rate": "fast"},
+        {"weight_decay": -1},
     ],
 )
 def test_bad_settings_name_the_rule(setting):

@@ -17,7 +17,7 @@ import numpy as np
 
 from lstune.errors import SpaceError, explain
 from lstune.search.space import Choice, Fixed, Float, Int, Space, load_tables, snap_setting
-from lstune.tuning.settings import check_names
+from lstune.tuning.settings import check_names, check_values
 
 __all__ = [
     "Nature",
@@ -190,7 +190,10 @@ def largest_lookback(space: Space) -> int:
 def build_space(
     changes: Space | Mapping[str, Any] | str | Path | None, nature: Nature
 ) -> tuple[Space, list[dict[str, Any]]]:
-    """The search space with the caller's changes, and the settings to try first."""
+    """The search space with the caller's changes, and the settings to try first.
+
+    Raises SpaceError for names and values that lstune does not know.
+    """
     if isinstance(changes, Space):
         space = changes
     else:
@@ -203,6 +206,7 @@ def build_space(
         check_names(changes or {})
         space = default_space(nature).replace(changes or {})
     check_names(space)
+    check_values(space, nature.horizon, nature.season)
     settings = [snap_setting(space, setting) for setting in first_settings(space)]
     unique = [setting for index, setting in enumerate(settings) if setting not in settings[:index]]
     return space, unique

@@ -83,7 +83,7 @@ class TuneOptions:
             if text is None and name != "baselines":
                 continue
             if not isinstance(text, str) or not text.strip() or "\0" in text:
-                raise UserError(explain(f"{name} must be text", text))
+                raise UserError(explain(f"{name} must be text, and not empty", repr(text)))
 
     @property
     def limit(self) -> float | None:

@@ -17,10 +17,19 @@ from lstune.engine.config import (
     TrainConfig,
     lstm_model,
 )
-from lstune.errors import SpaceError, explain, nearest
-from lstune.series import PipelineConfig
+from lstune.errors import SpaceError, UserError, explain, nearest
+from lstune.search.space import Float, Int, Space
+from lstune.series import TRANSFORMS, PipelineConfig
 
-__all__ = ["HYPERPARAMETERS", "Hyperparameter", "Recipe", "check_names", "parse_lags", "recipe"]
+__all__ = [
+    "HYPERPARAMETERS",
+    "Hyperparameter",
+    "Recipe",
+    "check_names",
+    "check_values",
+    "parse_lags",
+    "recipe",
+]
 
 # The share of the learning rate that is left at the end of a cosine decay.
 _FLOOR = 0.05
@@ -53,7 +62,7 @@ HYPERPARAMETERS: dict[str, Hyperparameter] = {
         Hyperparameter("clipnorm", "longest gradient over all weights (0: any)", 1.0),
         Hyperparameter("weight_decay", "pull of the weights to zero (adamw)", 0.004),
         Hyperparameter("lookback", "past rows in a window", 32),
-        Hyperparameter("transform", "what is done to the target before scaling", "level"),
+        Hyperparameter("transform", "what is done to the target before scaling", "level", TRANSFORMS),
         Hyperparameter("scaler", "how inputs are scaled", "standard"),
         Hyperparameter("calendar", "time of day, weekday, time of year as inputs", "none", ("auto", "none")),
         Hyperparameter("lags", 'values of earlier seasons as inputs: "none", "season" or "24+168"', "none"),
@@ -172,6 +181,19 @@ def check_names(names: Any) -> None:
         )
 
 
+def check_values(space: Space, horizon: int = 1, season: int = 1) -> None:
+    """Raise SpaceError for a value in `space` that no trial can be trained with; each is looked at alone."""
+    for name, param in space.items():
+        for value in (param.low, param.high) if isinstance(param, (Int, Float)) else param.values():
+            try:
+                # Every transform can be supervised on the last step.
+                found = recipe({"supervision": "last", name: value}, season)
+                found.pipeline(horizon)
+                found.model(1, horizon)
+            except UserError as error:
+                raise SpaceError(str(error)) from error
+
+
 def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
     """Resolve a setting; names that it leaves out take the table's default. `season`: the series', in rows.
 
@@ -185,15 +207,16 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
                 explain(f"{name} must be one of {', '.join(map(str, row.options))}", value[name])
             )
     lookback = _whole("lookback", value["lookback"], 1)
-    clip = float(value["clipnorm"] or 0.0)
+    clip = _number("clipnorm", value["clipnorm"] or 0.0)
+    decay = _number("weight_decay", value["weight_decay"])
     train = TrainConfig(
         epochs=_whole("epochs", value["epochs"], 1),
         batch_size=_whole("batch_size", value["batch_size"], 1),
         loss=value["loss"],
         optimizer=OptimizerConfig(
             value["optimizer"],
-            learning_rate=float(value["learning_rate"]),
-            weight_decay=float(value["weight_decay"]) if value["optimizer"] == "adamw" else None,
+            learning_rate=_number("learning_rate", value["learning_rate"]),
+            weight_decay=decay if value["optimizer"] == "adamw" else None,
             global_clipnorm=clip if clip > 0 else None,
         ),
         supervision=value["supervision"],
@@ -215,8 +238,8 @@ def recipe(setting: Mapping[str, Any], season: int = 1) -> Recipe:
         units=_whole("units", value["units"], 1),
         layers=_whole("layers", value["layers"], 1),
         activation=value["activation"],
-        dropout=float(value["dropout"]),
-        recurrent_dropout=float(value["recurrent_dropout"]),
+        dropout=_number("dropout", value["dropout"]),
+        recurrent_dropout=_number("recurrent_dropout", value["recurrent_dropout"]),
         strategy=str(value["strategy"]),
     )
 
@@ -230,6 +253,12 @@ def _whole(name: str, value: Any, minimum: int) -> int:
     ):
         raise SpaceError(explain(f"{name} must be a whole number of {minimum} or more", value))
     return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise SpaceError(explain(f"{name} must be a number of 0 or more", value))
+    return float(value)
 
 
 def parse_lags(value: Any, season: int) -> tuple[int, ...]:
