@@ -251,6 +251,16 @@ def test_new_opening_hours_are_taken_up_and_times_without_a_plan_go_by_the_step(
     stamps = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day, open_ in plan for hour in open_])
     series = Series(stamps[:-24], np.zeros(len(stamps) - 24), freq="h", regular=False)
     assert np.array_equal(future_timestamps(series, 24), stamps[-24:])
+    # The clocks changed: a week later the new hours alone hold.
+    moved = np.where(stamps < pd.Timestamp("2024-03-10"), 0, -1)
+    times = stamps + pd.to_timedelta(moved, unit="h")
+    series = Series(times[:-60], np.zeros(len(times) - 60), freq="h", regular=False)
+    assert np.array_equal(future_timestamps(series, 60), times[-60:])
+    # A holiday in the last week: eight weeks tell.
+    held = stamps[stamps.normalize() != stamps[-30].normalize()]
+    series = Series(held[:-6], np.zeros(len(held) - 6), freq="h", regular=False)
+    after = future_timestamps(series, 60)
+    assert (after[6:].day_of_week == stamps[-30].day_of_week).any()
     # Three rows and a pause of 31 hours, over and over: at no time of the week is there always one.
     turns = pd.date_range("2024-01-01", periods=200, freq="34h")
     stamps = pd.DatetimeIndex([turn + pd.Timedelta(hours=h) for turn in turns for h in range(3)])

@@ -55,7 +55,7 @@ def test_the_result_has_the_documented_form(run):
     assert sum(result["trials"].values()) == 5
     assert set(result["seconds"]) == {"search", "refit", "total"}
     assert set(result["best"]) >= {"units", "lookback", "transform"}
-    assert set(result["validation"]) == {"mae", "rmse"}
+    assert set(result["validation"]) == {"mae", "rmse", "folds", "baselines"}
     assert {"rows", "mae", "rmse", "mase"} <= set(result["test"])
     assert set(result["baselines"]) == {"naive", "seasonal_naive", "drift", "mean"}
     assert all(set(errors) == {"mae", "rmse"} for errors in result["baselines"].values())

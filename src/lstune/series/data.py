@@ -170,20 +170,27 @@ def future_timestamps(series: Series, steps: int) -> Any:
 
 
 _WEEK = 7 * 24 * 3600 * 1_000_000  # microseconds
-_RECENT = 8  # weeks whose rows tell the open hours: a season's change of hours is soon seen
+_RECENT = 8  # weeks whose rows tell the open hours
 
 
 def _open_times(timestamps: pd.DatetimeIndex, steps: int) -> pd.DatetimeIndex | None:
-    """The next `steps` times of the week that had a row in half of the last weeks; None without a plan."""
+    """The next `steps` times of the week at which there are rows of late; None without such a plan.
+
+    The last week tells, if it has as many rows as usual; else, with holidays in it, the last eight do.
+    """
     stamps = _stamp_numbers(timestamps[timestamps > timestamps[-1] - pd.Timedelta(weeks=_RECENT)])
     weeks = (stamps[-1] - stamps[0]) / _WEEK
     if weeks < 1.0:
         return None
+    usual = len(stamps) / weeks
     times, counts = np.unique(stamps % _WEEK, return_counts=True)
     times = times[counts >= 0.5 * weeks]
     # What keeps no weekly plan has its rows all over the week, each time once.
-    if len(times) < 0.5 * len(stamps) / weeks:
+    if len(times) < 0.5 * usual:
         return None
+    last = stamps[stamps > stamps[-1] - _WEEK]
+    if len(last) >= 0.95 * usual:
+        times = np.unique(last % _WEEK)
     now = stamps[-1] % _WEEK
     later = int(np.searchsorted(times, now, side="right")) + np.arange(steps)
     turns, places = np.divmod(later, len(times))
