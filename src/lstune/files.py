@@ -71,10 +71,8 @@ def _is_special(path: str | Path) -> bool:
         return False
     if not stat.S_ISREG(there.st_mode):
         return True
-    try:
-        return not os.path.samestat(there, os.stat(os.path.realpath(path)))
-    except OSError:  # /dev/stdout may lead to a file that was removed
-        return True
+    # /dev/stdout may lead to a file that was removed.
+    return os.path.islink(path) and not os.path.exists(os.path.realpath(path))
 
 
 def write_whole(path: str | Path, content: str | bytes, *, durable: bool = False) -> None:
