@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import numpy as np
 import pytest
 
 
@@ -21,3 +22,10 @@ def keras_tuner():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("keras_tuner")
+
+
+@pytest.fixture
+def data():
+    """24 windows of 5 steps, and their sums."""
+    x = np.random.default_rng(3).normal(size=(24, 5, 1)).astype("float32")
+    return x, x.sum(axis=1)

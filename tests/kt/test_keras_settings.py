@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import lstune.kt as kt
@@ -22,13 +21,6 @@ def settings():
     yield
     keras.config.set_dtype_policy(before)
     keras.config.enable_interactive_logging()
-
-
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(24, 5, 1)).astype("float32")
-    return x, x.sum(axis=1)
 
 
 def dense(hp):

@@ -15,13 +15,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture
-def data():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(24, 5, 1)).astype("float32")
-    return x, x.sum(axis=1)
-
-
 def unbuilt(hp):
     return keras.Sequential([layers.Flatten(), layers.Dense(hp.Int("units", 2, 9)), layers.Dense(1)])
 

@@ -237,6 +237,7 @@ def forecast(
 ) -> None:
     """Forecast coming rows with a finished run."""
     from lstune.cli.table import forecast_table
+    from lstune.series import counted
     from lstune.tuning.run import load
 
     if out is not None and (os.path.isdir(out) or not os.path.isdir(out.parent)):
@@ -256,7 +257,7 @@ def forecast(
             write_whole(out, text)
         except OSError as error:
             raise RunError(explain("The forecast cannot be written", f"{out}: {error.strerror}")) from None
-        typer.echo(f"{_rows(len(table))} written to {out}", err=True)
+        typer.echo(f"{counted(len(table), 'row')} written to {out}", err=True)
     elif json_:
         typer.echo(text, nl=False)
     else:
@@ -266,14 +267,10 @@ def forecast(
     bare = int(table.isna().any(axis=1).sum())
     if bare:
         typer.echo(
-            f"The last {_rows(bare)} of {len(table)} {'has' if bare == 1 else 'have'} no interval: none was "
-            "measured so far ahead.",
+            f"The last {counted(bare, 'row')} of {len(table)} {'has' if bare == 1 else 'have'} no interval: "
+            "none was measured so far ahead.",
             err=True,
         )
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 app.command()(_guarded(report))

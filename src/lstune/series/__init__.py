@@ -22,6 +22,7 @@ _HOMES = {
     "apart_note": "newer",
     "append_rows": "data",
     "coming_note": "known",
+    "counted": "_rows",
     "feed_back": "feedback",
     "filled_note": "newer",
     "fit_pipeline": "windows",

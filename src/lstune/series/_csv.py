@@ -20,6 +20,7 @@ import pandas as pd
 
 from lstune.errors import DataError, explain
 from lstune.series._numbers import MISSING, looks_like_number
+from lstune.series._rows import counted
 from lstune.series._times import looks_like_time
 
 __all__ = ["TextTable", "decode", "read_text_table"]
@@ -227,7 +228,7 @@ def _check_unnamed(
 def _too_wide(named: int, header_line: int, cells: list[str], line: int, delimiter: str) -> str:
     return explain(
         "Every line must have as many cells as the header has names",
-        f"{named} name{'' if named == 1 else 's'} in line {header_line}, but lines of {len(cells)} cells "
+        f"{counted(named, 'name')} in line {header_line}, but lines of {len(cells)} cells "
         f"such as line {line}: {', '.join(cells)}",
         "Numbers with a decimal comma need quotes, or another delimiter between the columns"
         if delimiter == ","

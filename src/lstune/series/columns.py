@@ -156,7 +156,7 @@ def _one_series(table: Table, options: ReadOptions) -> Table:
             explain(
                 f"No series is called '{wanted}' in the column '{column}'",
                 f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}",
-                _close(wanted, names),
+                nearest(wanted, names) or "Choose one of these",
             )
         )
     keep = np.flatnonzero((ids == wanted).to_numpy())
@@ -167,10 +167,6 @@ def _one_series(table: Table, options: ReadOptions) -> Table:
         where=lambda rows: where(keep[np.asarray(rows, dtype=np.int64)]),
         name=wanted,
     )
-
-
-def _close(name: str, names: Sequence[str]) -> str:
-    return nearest(name, names) or ("Choose one of these" if names else "There is no other")
 
 
 def _no_column(name: str, role: str, columns: Sequence[str], table: str) -> str:
