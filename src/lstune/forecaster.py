@@ -53,6 +53,8 @@ F64 = npt.NDArray[np.float64]
 FORECASTER_SCHEMA = 2  # 1 knew of no features known beforehand, and is still written where there are none
 # Baselines that need no more than the latest rows, and so can be part of a saved forecaster.
 MIXABLE = ("naive", "seasonal_naive")
+# Each step past the horizon is a pass of its own; more are a slip of the hand rather than a wish.
+MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +114,17 @@ class Forecaster:
         Returns a DataFrame indexed by timestamp: "forecast", then "lower_80", "upper_80" and so on; its
         `attrs["note"]` says which newer rows were filled, where values known beforehand did not reach far
         enough, or that newer rows count alone, and is None elsewhere.
-        Raises UserError for steps below 1, DataError for rows that do not fit.
+        Raises UserError for steps below 1 or above 100,000, DataError for rows that do not fit.
         """
         import pandas as pd
 
         steps = self.horizon if steps is None else steps
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-            raise UserError(explain("steps must be a whole number of 1 or more", steps))
+        if (
+            isinstance(steps, bool)
+            or not isinstance(steps, (int, np.integer))
+            or not 1 <= steps <= MOST_STEPS
+        ):
+            raise UserError(explain(f"steps must be a whole number from 1 to {MOST_STEPS:,}", steps))
         series = self.history if data is None else self._newer(data)
         if known is not None:
             series = with_known(series, known, self.reading)

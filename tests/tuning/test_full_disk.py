@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 
 import pandas as pd
@@ -12,6 +13,7 @@ from lstune.errors import StorageError
 from lstune.search import journal
 from lstune.tuning import folder as folders
 from lstune.tuning.board import StudyBoard
+from lstune.tuning.compare import _Recorder
 from lstune.tuning.resume import resume
 from lstune.tuning.states import StateStore
 
@@ -132,3 +134,39 @@ def test_a_real_small_disk(small_disk, whole, monkeypatch):
             tune(small_disk / "run")
     filler.unlink()
     check(small_disk / "run", whole)
+
+
+@pytest.mark.parametrize(("place", "calls"), [("journal", 40), ("curve.json", 3)])
+def test_a_comparison_goes_on_after_it(tmp_path, monkeypatch, place, calls):
+    def compare():
+        return lstune.compare(
+            make_series(),
+            methods="random,tpe",
+            seeds=1,
+            trials=4,
+            space=SPACE,
+            workers=1,
+            out=tmp_path / "run",
+        )
+
+    owner, name = {"journal": (journal.JournalFile, "append_logs"), "curve.json": (_Recorder, "save")}[place]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, After(getattr(owner, name), calls))
+        with pytest.raises(StorageError, match="same command with --out") as caught:
+            compare()
+    assert "No space left" in str(caught.value) and "resume" not in str(caught.value)
+    assert [search["ended"] for search in compare().result["searches"]] == ["trials", "trials"]
+
+
+def test_a_comparison_whose_folder_is_removed(tmp_path, monkeypatch):
+    save = _Recorder.save
+
+    def save_and_remove(self):
+        save(self)
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+    monkeypatch.setattr(_Recorder, "save", save_and_remove)
+    with pytest.raises(StorageError, match="folder is gone"):
+        lstune.compare(
+            make_series(), methods="random", seeds=1, trials=4, space=SPACE, workers=1, out=tmp_path / "run"
+        )

@@ -205,7 +205,7 @@ def test_too_few_rows_elsewhere(run):
         run.predict(data=far)
 
 
-@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "3"])
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "3", 100_001, 10**30])
 def test_steps_must_be_a_count(run, steps):
     with pytest.raises(UserError, match="steps"):
         run.predict(steps)

@@ -23,7 +23,7 @@ from lstune.search.params import plain
 from lstune.series import Series
 from lstune.tuning.clock import format_seconds, parse_duration
 from lstune.tuning.comparison import describe_summary, summarise
-from lstune.tuning.folder import RunFolder, default_folder
+from lstune.tuning.folder import RunFolder, default_folder, disk_errors
 from lstune.tuning.options import DEFAULT_BUDGET, TuneOptions
 from lstune.tuning.progress import Progress, Silent
 from lstune.tuning.run import open_series
@@ -205,27 +205,34 @@ class _Contest:
         if not begun:  # a method that cannot search this space must leave no folder
             self._rehearse(contenders)
             self.folder.make()
+        again = f"give the same command with --out {self.folder.path} (finished searches are kept)"
         self.folder.acquire()
         try:
-            self.searches = self._earlier()
-            known = {(entry["method"], entry["seed"]) for entry in self.searches}
-            # All methods of one seed before the next: a comparison that is cut off compares the same seeds.
-            pairs = [(seed, one) for seed in seeds for one in contenders if (one.label, seed) not in known]
-            if pairs and begun:
-                self._rehearse(contenders)
-            self._write(len(pairs))
-            self._announce(len(pairs))
-            for place, (seed, one) in enumerate(pairs, start=1):
-                self.progress.stage(f"{one.label}, seed {seed} ({place} of {len(pairs)})")
-                entry = self._search(one, seed)
-                if entry["ended"] == "interrupted":
-                    left = len(pairs) - place + 1
-                    self.progress.note(f"Interrupted with {left} of {len(pairs)} searches to go: {_GO_ON}")
-                    return
-                self.searches.append(entry)
-                self._write(len(pairs) - place)
+            with disk_errors(self.folder, again):
+                self.searches = self._earlier()
+                known = {(entry["method"], entry["seed"]) for entry in self.searches}
+                # All methods of one seed before the next: one that is cut off compares the same seeds.
+                pairs = [
+                    (seed, one) for seed in seeds for one in contenders if (one.label, seed) not in known
+                ]
+                if pairs and begun:
+                    self._rehearse(contenders)
+                self._write(len(pairs))
+                self._announce(len(pairs))
+                self._make(pairs)
         finally:
             self.folder.release()
+
+    def _make(self, pairs: Sequence[tuple[int, Contender]]) -> None:
+        for place, (seed, one) in enumerate(pairs, start=1):
+            self.progress.stage(f"{one.label}, seed {seed} ({place} of {len(pairs)})")
+            entry = self._search(one, seed)
+            if entry["ended"] == "interrupted":
+                left = len(pairs) - place + 1
+                self.progress.note(f"Interrupted with {left} of {len(pairs)} searches to go: {_GO_ON}")
+                return
+            self.searches.append(entry)
+            self._write(len(pairs) - place)
 
     def _about(self) -> dict[str, Any]:
         """What must be the same for all searches of a comparison."""

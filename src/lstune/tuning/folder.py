@@ -47,12 +47,15 @@ def default_folder(name: str, now: datetime | None = None) -> Path:
 
 
 @contextmanager
-def disk_errors(folder: RunFolder) -> Iterator[None]:
-    """A full or broken disk, or database, as a StorageError that says how to go on."""
+def disk_errors(folder: RunFolder, go_on: str | None = None) -> Iterator[None]:
+    """A full or broken disk, or database, as a StorageError that says how to go on.
+
+    `go_on` is what to do after mending it; `lstune resume` or starting again if None.
+    """
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{error} {_go_on(folder, 'Mend that')}") from error
+        raise StorageError(f"{error} Mend that, and {go_on or _go_on(folder)}") from error
     except OSError as error:
         if error.errno in _GONE and folder.lacks(error.filename):
             raise StorageError(
@@ -65,14 +68,15 @@ def disk_errors(folder: RunFolder) -> Iterator[None]:
         if error.errno not in BROKEN_DISK:
             raise
         said = os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
-        fix = _go_on(folder, "Make room" if error.errno in _FULL else "Mend that")
+        what = "Make room" if error.errno in _FULL else "Mend that"
+        fix = f"{what}, and {go_on or _go_on(folder)}"
         raise StorageError(explain("The run cannot be written to its disk any more", said, fix)) from error
 
 
-def _go_on(folder: RunFolder, what: str) -> str:
+def _go_on(folder: RunFolder) -> str:
     if not (folder.path / _FILES["settings"]).exists():
-        return f"{what}, and start again."
-    return f"{what}, and go on with: lstune resume {folder.path} (finished trials are kept)"
+        return "start again."
+    return f"go on with: lstune resume {folder.path} (finished trials are kept)"
 
 
 class RunFolder:
