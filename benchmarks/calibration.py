@@ -2,12 +2,13 @@
 
     python benchmarks/calibration.py --draws 2000
 
-Two forecasts of a series err by AR(1) processes of the same spread around a common part, so neither is better,
-and a two-sided test at 0.05 should call the first better in 2.5 of 100 cases. Errors lean on their neighbours
-by 0 to 0.9: those of a seasonal naive forecast do, at any horizon. Beside lstune's variance (Lazarus, Lewis,
-Stock & Watson 2018) stands the textbook's, Diebold & Mariano (1995) with horizon - 1 autocovariances and the
-correction of Harvey, Leybourne & Newbold (1997). "Power" is the same with the second forecast's own errors a
-fifth larger. "Astray" counts calls of "better" whose 95 % interval of the skill reaches below 0.
+Two forecasts of a series err by AR(1) processes of the same spread beside a common part, so neither is
+better, and a two-sided test at 0.05 should call the first better in 2.5 of 100 cases. Errors lean on their
+neighbours by 0 to 0.9: those of a seasonal naive forecast do, at any horizon. Beside lstune's variance
+(Lazarus, Lewis, Stock & Watson 2018) stands the textbook's, Diebold & Mariano (1995) with horizon - 1
+autocovariances and the correction of Harvey, Leybourne & Newbold (1997). "Astray" counts calls of "better"
+whose 95 % interval of the skill reaches below 0. On the right the second forecast's own part is a fifth
+larger, and the call is true.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def main() -> None:
                 same = rates(first, losses(series - other, horizon), horizon)
                 worse = rates(first, losses(series - 1.2 * other, horizon), horizon)
                 print(
-                    f"{horizon:>7}  {leaning:.1f}  {rows:>4} | {same[0]:>6.1f}  {same[2]:>6.1f}  {same[1]:>8.1f}"
-                    f"        | {worse[0]:>6.1f}  {worse[1]:>8.1f}",
+                    f"{horizon:>7}  {leaning:.1f}  {rows:>4} | {same[0]:>6.1f}  {same[2]:>6.1f}"
+                    f"  {same[1]:>8.1f}        | {worse[0]:>6.1f}  {worse[1]:>8.1f}",
                     flush=True,
                 )
 

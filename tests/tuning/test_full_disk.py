@@ -154,7 +154,8 @@ def test_a_comparison_goes_on_after_it(tmp_path, monkeypatch, place, calls):
         patch.setattr(owner, name, After(getattr(owner, name), calls))
         with pytest.raises(StorageError, match="same command with --out") as caught:
             compare()
-    assert "No space left" in str(caught.value) and "resume" not in str(caught.value)
+    assert "No space left" in str(caught.value)
+    assert "resume" not in str(caught.value)
     assert [search["ended"] for search in compare().result["searches"]] == ["trials", "trials"]
 
 
