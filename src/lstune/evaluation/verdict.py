@@ -42,7 +42,7 @@ def judge(
 
     The best baseline is the one with the least mean absolute error on these very rows, which favours the
     baselines. "Skill" needs a lower error and a two-sided Diebold-Mariano p below 0.05, so a forecast that
-    is no better is called skilful in about 2.5 of 100 cases (2 to 4 in simulations with errors that lean on
+    is no better is called skilful in about 2.5 of 100 cases (2 to 5 in simulations with errors that lean on
     each other, see `diebold_mariano`).
     """
     if not baselines:
