@@ -100,6 +100,11 @@ def top_level(tree: ast.AST):
         yield from top_level(node)
 
 
+# What each file imports: all of it, and what comes with importing the file.
+IMPORTS = {name: imports(tree, file=name) for name, tree in TREES.items()}
+EARLY = {name: imports(tree, outer_only=True, file=name) for name, tree in TREES.items()}
+
+
 def test_every_file_lies_in_a_known_room():
     assert FILES
     unknown = {room(name) for name in FILES} - set(LEVEL) - {"__init__"}
@@ -109,7 +114,7 @@ def test_every_file_lies_in_a_known_room():
 @pytest.mark.parametrize("name", [name for name in FILES if name != "__init__.py"])
 def test_arrows_point_one_way(name):
     here = room(name)
-    for module in imports(TREES[name], file=name):
+    for module in IMPORTS[name]:
         if not module.startswith("lstune.") or module == "lstune.__version__":
             continue
         there = module.split(".")[1]
@@ -127,7 +132,7 @@ def test_only_the_front_door_is_imported_by_its_bare_name():
 @pytest.mark.parametrize("package", OWNERS)
 def test_packages_are_imported_only_by_their_owners(package):
     for name in FILES:
-        for module in imports(TREES[name], file=name):
+        for module in IMPORTS[name]:
             if module.split(".")[0] == package:
                 owned = any(fnmatch(name, pattern) for pattern in OWNERS[package])
                 assert owned, f"{name} imports {module}, which belongs to {OWNERS[package] or 'nobody'}"
@@ -136,7 +141,7 @@ def test_packages_are_imported_only_by_their_owners(package):
 @pytest.mark.parametrize("package", LAZY)
 def test_optional_and_slow_packages_are_imported_late(package):
     for name in FILES:
-        for module in imports(TREES[name], outer_only=True, file=name):
+        for module in EARLY[name]:
             assert module.split(".")[0] != package, (
                 f"{name} imports {module} as soon as it is imported itself"
             )
