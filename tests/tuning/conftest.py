@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lstune
 from lstune.search import TrialRecord, TrialState
 from lstune.series import Series
+from lstune.tuning.progress import Progress
 
 
 def make_series(rows=300, seed=0, season=12, noise=0.2, dated=True, **extra):
@@ -38,3 +40,29 @@ TINY = {
     "patience": 3,
     "stride": "lookback/2",
 }
+# Enough to learn the series of `make_series`.
+GOOD = {**TINY, "epochs": 30, "learning_rate": 0.02, "batch_size": 8, "patience": 10}
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A run one row ahead; look at it, and leave its folder as it is."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return lstune.tune(make_series(), trials=5, space=GOOD, seed=1, workers=2, out=out)
+
+
+@pytest.fixture(scope="session")
+def multi(tmp_path_factory):
+    """The same, four rows ahead."""
+    out = tmp_path_factory.mktemp("runs") / "multi"
+    return lstune.tune(make_series(), horizon=4, trials=4, space=TINY, method="random", workers=1, out=out)
+
+
+class Notes(Progress):
+    """Keeps what a run tells."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)

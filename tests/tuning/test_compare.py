@@ -17,9 +17,8 @@ from lstune.series import series_frame
 from lstune.tuning import compare as compared
 from lstune.tuning.compare import parse_methods
 from lstune.tuning.folder import RunFolder
-from lstune.tuning.progress import Progress
 
-from .conftest import TINY, make_series
+from .conftest import TINY, Notes, make_series
 
 RATE = {"type": "float", "low": 0.001, "high": 0.05, "log": True}
 SPACE = {**TINY, "units": [3, 4, 5], "learning_rate": RATE}
@@ -36,20 +35,17 @@ def by_epochs(result):
     return {(s["method"], s["seed"]): (s["curve"]["epochs"], s["curve"]["error"]) for s in result["searches"]}
 
 
-class PressIn(Progress):
+class PressIn(Notes):
     """Ctrl-C in the search of that number, counted from 1, once it has trials."""
 
     def __init__(self, number, trials=2):
+        super().__init__()
         self.number = number
         self.trials = trials
         self.stages = []
-        self.notes = []
 
     def stage(self, text):
         self.stages.append(text)
-
-    def note(self, text):
-        self.notes.append(text)
 
     def show(self, snapshot):
         if f"({self.number} of" in self.stages[-1] and snapshot.trials >= self.trials:

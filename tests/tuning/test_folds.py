@@ -14,7 +14,7 @@ from lstune.tuning import work
 from lstune.tuning.finish import Mixture
 from lstune.tuning.result import _optimism
 
-from .conftest import TINY, make_series, record
+from .conftest import TINY, Notes, make_series, record
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,9 @@ def test_optimism_is_of_the_rows_that_trials_were_compared_on():
 
 def test_without_time_for_earlier_folds_the_last_one_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "try_folds", lambda objectives, candidates, workers: [])
-    run = lstune.tune(make_series(), space=TINY, trials=2, folds=2, out=tmp_path / "run")
+    display = Notes()
+    run = lstune.tune(make_series(), space=TINY, trials=2, folds=2, progress=display, out=tmp_path / "run")
+    assert any("earlier folds" in note for note in display.notes)
     assert run.result["validation"]["folds"] == 1
     assert _chosen(run.path).rows == "validation"
 

@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 import lstune
 from lstune.cli.app import app
 from lstune.errors import DataError, UserError
-from lstune.tuning.progress import Progress
 
-from .conftest import TINY
+from .conftest import TINY, Notes
 
 ROWS, AHEAD = 260, 4
 SPACE = {**TINY, "lookback": 6, "epochs": 40, "learning_rate": 0.02, "batch_size": 8, "feature_inputs": "all"}
@@ -29,14 +28,6 @@ def frame(ahead=AHEAD):
 
 def call(*args):
     return CliRunner().invoke(app, [str(arg) for arg in args])
-
-
-class Notes(Progress):
-    def __init__(self):
-        self.texts = []
-
-    def note(self, text):
-        self.texts.append(text)
 
 
 def run_of(out, strategy="direct", table=None, progress=None):
@@ -124,10 +115,10 @@ def test_what_does_not_follow_the_series(run):
 
 
 def test_a_run_says_what_its_scores_rest_on(tmp_path):
-    notes = Notes()
-    run_of(tmp_path / "run", table=frame(ahead=0), progress=notes)
-    assert any(text.startswith("Scores take 'sale' of coming rows as known") for text in notes.texts)
-    assert any("'sale' given for none of the 3 coming rows" in text for text in notes.texts)
+    display = Notes()
+    run_of(tmp_path / "run", table=frame(ahead=0), progress=display)
+    assert any(text.startswith("Scores take 'sale' of coming rows as known") for text in display.notes)
+    assert any("'sale' given for none of the 3 coming rows" in text for text in display.notes)
 
 
 def test_rows_are_counted_where_there_are_no_dates(tmp_path):
