@@ -32,12 +32,12 @@ from lstune.search.storage import Store
 from lstune.search.study import Study
 from lstune.series import Series
 from lstune.tuning.board import StudyBoard
-from lstune.tuning.executors import threads as executor
+from lstune.tuning.ending import Ending
+from lstune.tuning.executors import EXECUTORS
 from lstune.tuning.folder import RunFolder
 from lstune.tuning.objective import Objective
 from lstune.tuning.run import tune
 from lstune.tuning.states import StateStore
-from lstune.tuning.work import Work
 
 PARTS = ("training", "suggest", "storage", "trials.csv", "states", "display", "waiting")
 # What is timed, and as what; a part inside another one is taken off it.
@@ -124,7 +124,7 @@ def measure(method: str, trials: int, rows: int, workers: int, cpu: bool) -> dic
     """Seconds by part, with "wall", "worker" (worker-seconds) and "trials"."""
     clock = Clock(time.thread_time if cpu else time.perf_counter)
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in TIMED]
-    real_run, real_after = executor.run_threads, Work._finalists
+    real_run, real_ending = EXECUTORS["threads"], Ending.run
     spans: dict[str, float] = {}
 
     def run_threads(*args: Any, **kwargs: Any) -> bool:
@@ -134,16 +134,14 @@ def measure(method: str, trials: int, rows: int, workers: int, cpu: bool) -> dic
         finally:
             spans["wall"] = time.perf_counter() - began
 
-    def after(*_: Any) -> Any:
+    def end(*_: Any) -> None:
         raise Enough
-
-    from lstune.tuning.executors import EXECUTORS
 
     try:
         for owner, name, part in TIMED:
             setattr(owner, name, clock.timed(part, getattr(owner, name)))
         EXECUTORS["threads"] = run_threads
-        Work._finalists = after  # type: ignore[method-assign]
+        Ending.run = end  # type: ignore[method-assign]
         stream = io.StringIO()
         stream.isatty = lambda: True  # type: ignore[method-assign]
         with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
@@ -161,7 +159,7 @@ def measure(method: str, trials: int, rows: int, workers: int, cpu: bool) -> dic
         for owner, name, function in kept:
             setattr(owner, name, function)
         EXECUTORS["threads"] = real_run
-        Work._finalists = real_after  # type: ignore[method-assign]
+        Ending.run = real_ending  # type: ignore[method-assign]
     total = sum(clock.seconds.values()) if cpu else spans["wall"] * workers
     found = {part: clock.seconds[part] for part in PARTS if part != "waiting"}
     # Redraws happen in threads of their own: they cost the workers what they take of a core.

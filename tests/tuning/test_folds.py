@@ -10,7 +10,7 @@ import pytest
 import lstune
 from lstune.report import collect
 from lstune.series import scored_origins, split_series
-from lstune.tuning import work
+from lstune.tuning import ending
 from lstune.tuning.finish import Mixture
 from lstune.tuning.result import _optimism
 
@@ -54,7 +54,7 @@ def test_optimism_is_of_the_rows_that_trials_were_compared_on():
 
 
 def test_without_time_for_earlier_folds_the_last_one_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "try_folds", lambda objectives, candidates, workers: [])
+    monkeypatch.setattr(ending, "try_folds", lambda objectives, candidates, workers: [])
     display = Notes()
     run = lstune.tune(make_series(), space=TINY, trials=2, folds=2, progress=display, out=tmp_path / "run")
     assert any("earlier folds" in note for note in display.notes)

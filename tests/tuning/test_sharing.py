@@ -18,10 +18,10 @@ from lstune.search.workers import Workers
 from lstune.series import series_frame
 from lstune.tuning import sharing
 from lstune.tuning.board import StudyBoard
+from lstune.tuning.ending import Ending
 from lstune.tuning.options import TuneOptions
 from lstune.tuning.resume import resume
 from lstune.tuning.sharing import storage_again
-from lstune.tuning.work import Work
 
 from .conftest import TINY, make_series
 
@@ -124,12 +124,12 @@ def test_a_promotion_goes_on_from_the_other_workers_state(tmp_path, monkeypatch)
         begun.append(0 if state is None else state.epoch)
         return real(*args, state=state, **options)
 
-    def finalists(*_):
+    def stop(*_):
         raise StudyError("far enough")
 
     real = objective.train
     monkeypatch.setattr(objective, "train", watched)
-    monkeypatch.setattr(Work, "_finalists", finalists)
+    monkeypatch.setattr(Ending, "run", stop)
     with pytest.raises(StudyError, match="far enough"):
         tune(storage, tmp_path / "b")
     check_whole(records(storage), 12)

@@ -25,6 +25,7 @@ from lstune.tuning.clock import format_seconds, parse_duration
 from lstune.tuning.comparison import describe_summary, summarise
 from lstune.tuning.folder import RunFolder, default_folder, disk_errors
 from lstune.tuning.options import DEFAULT_BUDGET, TuneOptions
+from lstune.tuning.plan import Plan
 from lstune.tuning.progress import Progress, Silent
 from lstune.tuning.run import open_series
 from lstune.tuning.work import Work
@@ -191,6 +192,8 @@ class _Contest:
         self.series = series
         self.options = options
         self.changes = space
+        # The method does not matter to it: all search the same space on the same rows.
+        self.plan = Plan(series, options, space)
         self.folder = folder
         self.progress = progress
         self.searches: list[dict[str, Any]] = []
@@ -236,14 +239,13 @@ class _Contest:
 
     def _about(self) -> dict[str, Any]:
         """What must be the same for all searches of a comparison."""
-        work = self._work(Contender("random", "random", None), 0)
         options = self.options.to_dict()
         names = ("horizon", "trials", "budget", "test_fraction", "validation_fraction", "trial_timeout")
         return {
             "data": self.series.fingerprint,
             **{name: options[name] for name in names},
             "workers": self.options.threads,
-            "space": json.loads(json.dumps(work.space.to_dict())),
+            "space": json.loads(json.dumps(self.plan.space.to_dict())),
         }
 
     def _earlier(self) -> list[dict[str, Any]]:
@@ -270,11 +272,10 @@ class _Contest:
             )
         return list(found["searches"])
 
-    def _work(self, one: Contender, seed: int, began: float = 0.0) -> Work:
-        options = replace(
+    def _options(self, one: Contender, seed: int) -> TuneOptions:
+        return replace(
             self.options, method=one.method, scheduler=one.scheduler, seed=seed, baselines="simple"
         )
-        return Work(self.series, options, self.changes, {}, self.progress, began)
 
     def _rehearse(self, contenders: Sequence[Contender]) -> None:
         """First suggestions of each method on a study in memory, with made-up errors.
@@ -287,7 +288,8 @@ class _Contest:
         self.progress.stage("Rehearsing")
         prepare()
         for one in contenders:
-            study = Study(**self._work(one, 0).study_settings(), n_trials=_REHEARSED)
+            plan = Plan(self.series, self._options(one, 0), self.changes)
+            study = Study(**plan.study_settings(), n_trials=_REHEARSED)
             while (job := study.ask()) is not None:
                 study.tell(job.number, 1.0 + 0.01 * (job.number * 7 % 13) + 1.0 / job.stop_epoch)
 
@@ -312,7 +314,8 @@ class _Contest:
         place.path.mkdir(parents=True, exist_ok=True)
         recorder = _Recorder(place)
         recorder.begin()
-        work = self._work(one, seed, recorder.began)
+        options = self._options(one, seed)
+        work = Work(self.series, options, self.changes, {}, self.progress, recorder.began)
         found, interrupted = work.search_alone(place, recorder)
         recorder.save()
         if interrupted:
@@ -322,7 +325,7 @@ class _Contest:
         else:
             full = self.options.trials is not None and len(found) >= self.options.trials
             ended = "trials" if full else "exhausted"
-        entry = _entry(one, work, seed, ended, found, recorder)
+        entry = _entry(one, work.plan, seed, ended, found, recorder)
         best = "no trial succeeded" if entry["best"] is None else f"best {entry['best']:.6g}"
         counts = f"{sum(entry['trials'].values())} trials, {entry['epochs']:,} epochs"
         cut = "cut off, " if interrupted else ""
@@ -333,8 +336,7 @@ class _Contest:
     def _write(self, missing: int) -> None:
         from lstune.report import write_comparison
 
-        work = self._work(Contender("random", "random", None), 0)
-        naive, rows = work.validation_naive(), work.split.folds[-1].validation
+        naive, rows = self.plan.validation_naive(), self.plan.split.folds[-1].validation
         summary = summarise(self.searches, naive) if self.searches else {}
         about = {
             "schema": COMPARE_SCHEMA,
@@ -409,15 +411,15 @@ class _Recorder:
 
 
 def _entry(
-    one: Contender, work: Work, seed: int, ended: str, trials: Sequence[TrialRecord], recorder: _Recorder
+    one: Contender, plan: Plan, seed: int, ended: str, trials: Sequence[TrialRecord], recorder: _Recorder
 ) -> dict[str, Any]:
     states = Counter(trial.state for trial in trials)
     best = min((t for t in trials if t.has_value), key=lambda t: (t.value, t.number), default=None)
     seconds, epochs, error = zip(*recorder.points, strict=True) if recorder.points else ((), (), ())
     return {
         "method": one.label,
-        "sampler": work.sampler,
-        "scheduler": work.scheduler,
+        "sampler": plan.sampler,
+        "scheduler": plan.scheduler,
         "seed": seed,
         "ended": ended,
         "seconds": round(recorder.seconds, 3),
