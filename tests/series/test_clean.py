@@ -155,7 +155,9 @@ def test_after_a_long_gap_only_the_latest_stretch_is_used_unless_asked_otherwise
 def test_a_stray_last_row_is_named():
     stamps, values = hourly(100)
     stray = stamps[:-1].append(pd.DatetimeIndex(["2044-01-01"]))
-    with pytest.raises(DataError, match=r"too near the end: only 1 row after it.*row 99, at 2044-01-01"):
+    with pytest.raises(
+        DataError, match=r"too near the end: only 1 row after it.*row 99 \(counted from 0\), at 2044-01-01"
+    ):
         read_series(frame(stray, values))
 
 
@@ -198,7 +200,9 @@ def test_late_sensors_are_moved_to_the_grid_and_strays_are_named():
     assert told(series, "nearest full hour")
     stray = stamps.to_series().reset_index(drop=True)
     stray[40] += pd.Timedelta(minutes=29)
-    with pytest.raises(DataError, match=r"no regular step.*first irregular: row 40 at 2024-01-02 16:29:00"):
+    with pytest.raises(
+        DataError, match=r"no regular step.*first irregular: row 40 \(counted from 0\) at 2024-01-02 16:29:00"
+    ):
         read_series(frame(stray, values))
 
 

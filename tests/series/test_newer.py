@@ -179,3 +179,64 @@ def test_what_was_told_beforehand_holds_for_rows_that_are_absent():
         "2 rows without a value of 'y' filled from the past, the first at 2024-07-20 00:00:00"
     )
     assert filled_note(history, history) is None
+
+
+def test_an_empty_cell_of_a_row_that_is_there_was_told_or_is_said():
+    stamps = pd.date_range("2024-01-01", periods=210, freq="D")
+    frame = pd.DataFrame({"when": stamps, "y": np.arange(210.0) % 9, "sale": np.arange(210.0), "rain": 1.0})
+    reading = {"target": "y", "known": "sale", "features": "rain"}
+    history = read_series(frame.assign(y=frame.y.where(np.arange(210) < 200))[:203], **reading)
+    newer = frame.assign(rain=2.0)
+    newer.loc[[201, 204], "sale"] = np.nan
+    newer.loc[202, "rain"] = np.nan
+    for rows in (newer[200:206], newer[:206]):
+        found = read_newer(history, rows, reading)
+        assert found.features[200:, found.feature_names.index("sale")].tolist() == [
+            200,
+            201,
+            202,
+            203,
+            203,
+            205,
+        ]
+        said = filled_note(history, found)
+        assert said.endswith(
+            "1 cell of 'rain' left empty in newer rows: the last value is kept. "
+            "1 cell of 'sale' left empty in newer rows: the last value is kept"
+        )
+    assert filled_note(history, read_newer(history, frame[200:206], reading)) is None
+
+
+@pytest.mark.parametrize("finer", [False, True])
+def test_what_rows_say_themselves_is_not_what_was_told_of_them(finer):
+    stamps = pd.date_range("2024-01-01 00:00:20", periods=1200, freq="15min")  # late, or averaged onto hours
+    frame = table(stamps)
+    reading = {"target": "y", "known": "sale", **({"freq": "h"} if finer else {})}
+    told = frame.assign(y=frame.y.where(np.arange(1200) < 1100), sale=5.0)
+    history = read_series(told, **reading)
+    assert len(history.ahead) == (25 if finer else 100)
+    newer = read_newer(history, frame[1100:1180], reading)
+    assert newer.features[len(history) :].max() < 3
+
+
+def test_known_rows_begin_with_the_first_coming_one():
+    frame = table(STAMPS["days"])
+    series = read_series(frame[:-5], target="y", known="sale")
+    rows = frame[-5:].drop(columns="y")
+    for wrong in (rows[1:], rows[2:], frame[:-5].drop(columns="y"), rows.assign(sale=np.nan)):
+        with pytest.raises(DataError, match="must begin with the row to be forecast first, 2024-10-22"):
+            with_known(series, wrong, {"target": "y"})
+    assert len(with_known(series, rows.drop(index=rows.index[2]), {"target": "y"}).ahead) == 2
+
+
+def test_known_rows_count_up_to_the_first_that_lacks_a_value():
+    for stamps in (STAMPS["days"], None):
+        frame = table(stamps).assign(more=1.0)
+        series = read_series(frame[:-5], target="y", known="sale,more")
+        rows = frame[-5:].drop(columns="y").reset_index(drop=True)
+        rows.loc[3, "more"] = np.nan
+        found = with_known(series, rows, {"target": "y"})
+        np.testing.assert_array_equal(found.ahead, rows[["sale", "more"]][:3])
+        rows.loc[0, "more"] = np.nan
+        with pytest.raises(DataError, match=r"first.*value of 'sale', 'more'"):
+            with_known(series, rows, {"target": "y"})

@@ -87,6 +87,18 @@ def test_a_point_that_may_group_thousands_is_said():
     assert not parse_numbers(["1.462", "2", "1.451", "1.433"]).notes
 
 
+def test_points_of_three_digits_alone_are_said_where_commas_part_no_fields(file):
+    """1.139 and 1.123 may be rates or thousands; in a file with commas a German number would be quoted."""
+    for cells in (["1.139", "1.123"], ["12.500", "999.123", "-1.001"]):
+        said = parse_numbers(cells, comma_file=False)
+        assert said.values.tolist() == [float(cell) for cell in cells]
+        assert f"in numbers such as {cells[0]} was read as the decimal mark; if it groups" in said.notes[0]
+        assert not parse_numbers(cells).notes
+        assert not parse_numbers([*cells, "0.966"], comma_file=False).notes
+    write(file, [f"1.{100 + i}" for i in range(ROWS)], [f"{i}.03" for i in range(ROWS)])
+    assert not told(read_series(file, target="a"), "if it groups")  # another column proves the point
+
+
 def test_numbers_that_pass_a_million(file):
     values = 999_000 + 500 * np.arange(ROWS)
     write(file, list(map(grouped, values)))
@@ -183,6 +195,16 @@ def test_a_number_that_is_not_understood_is_not_called_missing(file):
     with pytest.raises(DataError, match=r"'<958.8.' in line 31\. Mend those rows, for example") as caught:
         read_series(file)
     assert "missing" not in str(caught.value)
+
+
+@pytest.mark.parametrize("empty", ["", "NA", " n/a ", "closed", None])
+def test_plain_numbers_with_empty_cells_are_the_same_bits(empty):
+    cells = [repr(float(value)) for value in np.random.default_rng(0).normal(size=200)]
+    cells[7] = empty
+    numbers = parse_numbers(cells, missing=frozenset(["closed"]))
+    assert np.isnan(numbers.values[7])
+    assert np.delete(numbers.values, 7).tolist() == list(map(float, cells[:7] + cells[8:]))
+    assert not numbers.bad
 
 
 def test_cells_are_shown_where_no_column_holds_numbers(file):

@@ -88,6 +88,12 @@ DIALECTS = {
     "no header": table(header=None),
     "no header, semicolon, decimal comma": table(";", number=comma, header=None),
     "prose above": "Station 5 north\nmade by hand\n\n" + table(),
+    "names and values above": "Station;5\nName;Berlin\n\n" + table(";"),
+    "fewer columns above": "Station,Berlin\nHeight,34\n\n" + table(header=("date", "value", "word")).replace(
+        "\n", ",x\n"
+    ).replace("word,x", "word"),
+    "comments below": table() + "# end\n#\n",
+    "a total below": table(";") + "Total;40123.5\n",
     "units below the header": table().replace("value\n", "value\n,kW\n"),
     "names in three rows": table(header=("Price", "value")).replace("value\n", "value\nTicker,AMZN\nDate,\n"),
     "numbers as names": table(header=("date", "2024")),
@@ -403,7 +409,47 @@ def test_bad_files_are_refused_with_rows_and_a_way_out(tmp_path, name):
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("raw", "match"),
+    [
+        (",".join(map(str, range(60))).encode(), r"a row for each time.*1 row of 60 cells.*Turn it"),
+        (
+            (",".join(map(str, range(60))) + "\n" + ",".join(map(str, range(60)))).encode(),
+            "2 rows of 60 cells",
+        ),
+        (b"x" * 200_000, "cannot be read as delimited text|header but no rows"),
+        (b"\x00" * 5000, "not text"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 500,
+            "which is an Excel workbook.*Save the sheet as CSV",
+        ),
+    ],
+    ids=["one line", "two lines", "one cell", "zeros", "old Excel"],
+)
+def test_files_without_rows(tmp_path, raw, match):
+    (tmp_path / "data.csv").write_bytes(raw)
+    with pytest.raises(DataError, match=match):
+        read_series(tmp_path / "data.csv")
+
+
+def test_a_mark_of_utf_8_before_other_letters(tmp_path):
+    (tmp_path / "data.csv").write_bytes(b"\xef\xbb\xbf" + table(header=("Zeit", "Wärme")).encode("cp1252"))
+    assert read_series(tmp_path / "data.csv").target == "Wärme"
+
+
+def test_columns_of_equal_names_are_told(tmp_path):
+    path = write(
+        tmp_path / "data.csv",
+        table(header=("date", "value")).replace("\n", ",1\n").replace("value,1", "value,value"),
+    )
+    series = read_series(path, target="value")
+    check(series)
+    assert "Of columns with the same name the second is called value.2, and so on" in series.notes
+
+
 def test_files_that_are_not_there(tmp_path):
+    with pytest.raises(DataError, match=r"an empty text.*Name the file"):
+        read_series("")
     write(tmp_path / "prices.csv", table())
     with pytest.raises(DataError, match=r"does not exist.*Perhaps prices.csv is meant"):
         read_series(tmp_path / "price.csv")

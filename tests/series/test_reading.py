@@ -71,7 +71,7 @@ def test_every_option_of_read_series_can_be_given():
     known |= set(inspect.signature(read_series).parameters)
     # Options of the command line themselves, or nothing that a user of it can use.
     own = {"target", "timestamp", "features", "known"}
-    inner = {"source", "options", "clean_options", "name", "check"}
+    inner = {"source", "options", "clean_options", "name", "check", "closed"}
     assert set(READ_OPTIONS) == known - own - inner
 
 

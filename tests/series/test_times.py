@@ -135,11 +135,74 @@ WRITTEN = [
     (MONTHS, "%Y %b"),
     (MONTHS, "%Y-%b"),
 ]
+LANGUAGES = {
+    "german": (
+        "{d}. {m} {y}",
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+    ),
+    "german, short": ("{d:02d}.{m}.{y}", "Jan Feb Mrz Apr Mai Jun Jul Aug Sep Okt Nov Dez"),
+    "german, without marks": ("{d}. {m} {y}", "Jän Feb Maerz Apr Mai Juni Juli Aug Sept Okt Nov Dez."),
+    "french": (
+        "{d} {m} {y}",
+        "janvier fevrier mars avril mai juin juillet août septembre octobre novembre décembre",
+    ),
+    "french, short": ("{d}-{m}-{y}", "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc."),
+    "spanish": (
+        "{d} de {m} de {y}",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    ),
+    "portuguese": ("{d:02d}/{m}/{y}", "jan fev mar abr mai jun jul ago set out nov dez"),
+    "italian": ("{d} {m} {y} 00:00", "gen feb mar apr mag giu lug ago set ott nov dic"),
+    "dutch": (
+        "{d} {m} {y}",
+        "januari februari maart april mei juni juli augustus september oktober november december",
+    ),
+}
 
 
 @pytest.mark.parametrize(("stamps", "form"), WRITTEN, ids=[form for _, form in WRITTEN])
 def test_ways_of_writing_a_date(tmp_path, stamps, form):
     check(read(tmp_path, stamps.strftime(form)), stamps)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_of_months_in_other_languages(tmp_path, language):
+    form, names = LANGUAGES[language]
+    texts = [form.format(d=s.day, m=names.split()[s.month - 1], y=s.year) for s in DAYS]
+    check(read(tmp_path, texts), DAYS)
+    months = [f"{names.split()[s.month - 1]} {s.year}" for s in MONTHS]
+    check(read(tmp_path, months), MONTHS)
+    parts = [f"{s.year};{names.split()[s.month - 1].rstrip('.')}" for s in MONTHS]
+    check(read(tmp_path, parts, "year;month;y"), MONTHS)
+
+
+@pytest.mark.parametrize(("stamps", "digits"), [(DAYS, 0), (HOURS, 10), (HOURS, 5)])
+def test_days_as_excel_counts_them(tmp_path, stamps, digits):
+    texts = [f"{day:.{digits}f}" for day in (stamps - pd.Timestamp("1899-12-30")) / pd.Timedelta(days=1)]
+    series = read(tmp_path, texts)
+    check(series, stamps)
+    assert "Numbers were read as days since 1899-12-30, as Excel counts" in series.notes
+    check(read(tmp_path, texts, "t;y", timestamp="t"), stamps)
+    assert not read(tmp_path, texts, "time;y").has_timestamps  # which may count anything
+
+
+@pytest.mark.parametrize("below", [["Total"], ["Sum", "Mean"], ["* provisional, until 2022"]])
+def test_rows_below_the_table_are_passed_over(tmp_path, below):
+    texts = DAYS.strftime("%d.%m.%Y").tolist()
+    series = read(tmp_path, [*texts, *below])
+    check(series, DAYS)
+    assert any(
+        note.startswith(f"The last {'row' if len(below) == 1 else '2 rows'} ({below[0]!r}")
+        for note in series.notes
+    )
+    columns = [f"{text};{s.hour}" for text, s in zip(HOURS.strftime("%Y-%m-%d"), HOURS, strict=True)]
+    check(read(tmp_path, [*columns, *(f"{text};" for text in below)], "date;hour;y"), HOURS)
+
+
+@pytest.mark.parametrize("text", ["2021-13-01", "", "n/a", "31.06.2021 sum"])
+def test_a_last_row_that_may_be_one_of_the_table_is_refused(tmp_path, text):
+    with pytest.raises(DataError, match=r"1 timestamp in the column 'date'.* in line 202"):
+        read(tmp_path, [*DAYS.strftime("%Y-%m-%d"), text])
 
 
 @pytest.mark.parametrize("form", ["Q{q} {y}", "{y} Q{q}", "{q}Q{y}", "{q}Q{s:02d}", "Q{q}-{y}", "{y}:Q{q}"])
@@ -278,6 +341,9 @@ def test_years_that_pandas_does_not_hold_are_told(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_steps_below_a_microsecond_are_refused():
     frame = pd.DataFrame({"t": pd.date_range("2021-01-01", periods=300, freq="100ns"), "y": VALUES[:300]})
-    with pytest.raises(DataError, match=r"at least a microsecond long.*100 ns between rows 0 and 1.*freq=ms"):
+    with pytest.raises(
+        DataError,
+        match=r"at least a microsecond long.*100 ns between rows 0 and 1 \(counted from 0\).*freq=ms",
+    ):
         read_series(frame)
     assert len(read_series(frame, freq="us")) == 30

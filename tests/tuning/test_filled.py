@@ -1,11 +1,18 @@
 """A run on a series with gaps scores no filled value, on the validation rows or on the test tail."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import lstune
+from lstune.evaluation import Intervals
+from lstune.forecaster import Forecaster
 from lstune.report import collect
+from lstune.series import Series, split_series
+from lstune.tuning.result import score_test
 
 from .conftest import TINY
 
@@ -50,3 +57,31 @@ def test_the_scale_of_mase_counts_no_filled_row_and_is_the_same_in_the_report(tm
     assert test["mase"] == pytest.approx(test["mae"] / scale)
     for row in collect(run.path).errors:
         assert row.mase == pytest.approx(row.mae / scale)
+
+
+def test_wherever_intervals_are_scaled_filled_rows_are_no_calm():
+    """The signature leaves them out by default: then a filled gap narrows the intervals behind it."""
+    calls = [
+        node
+        for path in Path(lstune.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "local_scale"
+    ]
+    assert len(calls) >= 5
+    assert all(ast.unparse(call.args[2]).endswith(".observed") for call in calls)
+
+
+def test_intervals_behind_a_filled_gap_are_as_wide_as_before_it():
+    """A walk of steps of one up and down, with a gap of 60 rows: its local scale is 1 all the way."""
+    values = np.cumsum(np.random.default_rng(0).choice([-1.0, 1.0], 900))
+    filled = np.r_[700:760, 840:900]
+    values[filled[:60]], values[filled[60:]] = values[699], values[839]
+    observed = ~np.isin(np.arange(900), filled)
+    series = Series(pd.RangeIndex(900), values, observed=observed)
+    adaptive = Intervals((0.8,), np.ones((1, 1)), adaptive=True)
+    naive = Forecaster((), 1, series, {"naive": 1.0}, adaptive)
+    shown = naive.predict()
+    assert shown["upper_80"].iloc[0] - shown["forecast"].iloc[0] == pytest.approx(1)
+    split = split_series(series, horizon=1, max_lookback=12)
+    low, high = score_test(naive, series, split, reason="time ended").bands["80"]
+    assert (high - low).ravel() == pytest.approx(2)

@@ -27,6 +27,7 @@ __all__ = ["TextTable", "decode", "read_text_table"]
 
 _DELIMITERS = (";", "\t", "|", ",", " ")
 _SAMPLE_LINES = 60
+_WIDE = 50  # cells of one or two rows that are rather columns
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ def _similar_files(path: Path) -> str | None:
 _FOREIGN = (
     (rb"%PDF", "a PDF document", "Save its table as CSV"),
     (rb"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it with unzstd, or compress it as .gz"),
+    (rb"\xd0\xcf\x11\xe0", "an Excel workbook", "Save the sheet as CSV"),
+    (rb"\x89HDF", "an HDF5 file", "Read it with pandas.read_hdf and save it as CSV or Parquet"),
+    (rb"SQLite format 3", "an SQLite database", "Save its table as CSV"),
     (rb"ARROW1|FEA1", "a Feather file", "Save it as Parquet or CSV"),
     (rb"(?s).{257}ustar", "a tar archive", "Unpack it and name the CSV file"),
     (
@@ -120,15 +124,15 @@ def decode(raw: bytes, name: str) -> str:
             raise DataError(explain("A CSV or Parquet file is needed", f"{name}, which is {what}", fix))
     if raw[:4] in (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff"):
         return raw.decode("utf-32", errors="replace")
-    if raw[:3] == b"\xef\xbb\xbf":
-        return raw[3:].decode("utf-8", errors="replace")
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", errors="replace")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
     head = raw[:2000]
     if b"\x00" in head:
         # UTF-16 without its mark has a zero in every other byte of plain letters.
         for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-            if head[offset::2].count(0) > 0.8 * len(head[offset::2]):
+            odd, even = head[offset::2], head[1 - offset :: 2]
+            if odd.count(0) > 0.8 * len(odd) and even.count(0) < 0.2 * len(even):
                 return raw.decode(encoding, errors="replace")
         raise DataError(
             explain(
@@ -149,11 +153,15 @@ def read_text_table(
     """Find the dialect of `text` and read it into a table of text cells.
 
     Passed over at the top: blank lines, lines beginning with '#', Excel's 'sep=' line, prose above the table,
-    and further rows of names or units below the header.
-    Raises DataError for an empty file, and for lines with more fields than names or than other lines.
+    rows of names and their values ("Station;5"), and further rows of names or units below the header; at the
+    end lines beginning with '#'.
+    Raises DataError for an empty file, for lines with more fields than names or than other lines, and for
+    rows that stand as columns.
     """
     # Only these end a line: str.splitlines would cut cells at form feeds and Unicode's separators too.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    while lines and lines[-1].lstrip().startswith("#"):
+        lines.pop()
     skipped = 0
     while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].lstrip().startswith("#")):
         skipped += 1
@@ -167,11 +175,15 @@ def read_text_table(
     delimiter = delimiter or _find_delimiter(sample)
     reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
     rows, after = [], []
-    for row in reader:
-        rows.append(row)
-        after.append(filled[reader.line_num - 1] + 1)  # the line after this row, which may have several
+    try:
+        for row in reader:
+            rows.append(row)
+            after.append(filled[reader.line_num - 1] + 1)  # the line after this row, which may have several
+    except csv.Error as error:
+        raise DataError(explain(f"{name} cannot be read as delimited text", str(error))) from error
     width = max(Counter(len(row) for row in rows[1:] or rows).items(), key=lambda item: (item[1], item[0]))[0]
     prose = next((i for i, row in enumerate(rows) if len(row) > 1), 0) if width > 1 else 0
+    prose += _preamble(rows[prose:], width) if header is not False else 0
     notes = []
     if prose:  # a title above the table has no delimiter
         several = f"{prose} lines, above the table, were" if prose > 1 else "line, above the table, was"
@@ -192,8 +204,20 @@ def read_text_table(
         notes.append(f"{more} more {was} passed over")
     if has_header:
         skipped = after[more]
+    elif width > _WIDE and len(rows) <= 2:
+        raise DataError(
+            explain(
+                "A file must have a row for each time",
+                f"{counted(len(rows), 'row')} of {width} cells in {name}",
+                "Turn it: pandas.read_csv(path, header=None).T.to_csv('turned.csv', index=False)",
+            )
+        )
     else:
         notes.append(f"The file has no header: its columns are called {', '.join(names)}")
+    if twice := [
+        name for name, count in Counter(rows[0] if has_header else []).items() if count > 1 and name
+    ]:
+        notes.append(f"Of columns with the same name the second is called {twice[0]}.2, and so on")
     first = has_header + more
     if first < len(rows) and any(cell.strip() for cell in rows[first][width:]):  # pandas would cut it off
         raise DataError(_uneven(width, len(rows[first]), after[first], name))
@@ -202,6 +226,26 @@ def read_text_table(
     if has_header and not row_names:
         _check_unnamed(frame, len(rows[0]), header_line, places, delimiter)
     return TextTable(frame, delimiter, places, tuple(notes))
+
+
+def _preamble(rows: list[list[str]], width: int) -> int:
+    """How many rows above the header hold something else, such as names and their values ("Station;5")."""
+    if len(rows[0]) == width and _is_header(rows):
+        return 0
+    for count in range(1, len(rows) - 1):
+        cells = [cell.strip() for cell in rows[count]]
+        names = [bool(cell) and cell.lower() not in MISSING and not _is_value(cell) for cell in cells]
+        if len(cells) != width or sum(names) < 2 or sum(names) < sum(map(bool, cells)):
+            continue
+        for column in range(width):
+            above, below = (
+                [row[column].strip() for row in part if len(row) > column]
+                for part in (rows[:count], rows[count + 1 :])
+            )
+            below = [cell for cell in below if cell and cell.lower() not in MISSING]
+            if names[column] and below and all(map(_is_value, below)) and not any(map(_is_value, above)):
+                return count
+    return 0
 
 
 def _line_numbers(frame: pd.DataFrame, first: int, last: int) -> npt.NDArray[np.int64]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 __all__ = ["MISSING", "Numbers", "find_mark", "looks_like_number", "parse_numbers"]
 
@@ -91,6 +92,8 @@ def parse_numbers(
     numbers = None
     if decimal != ",":
         numbers = _plain_numbers(cells)
+        if numbers is None:
+            numbers = _plain_numbers(_without_missing(cells, missing))
     if numbers is None or (missing and numbers.infinite) or (decimal is None and _grouped(cells, numbers)):
         numbers = _parse_texts(cells, decimal, comma_file, missing, mark)
     if missing:
@@ -109,6 +112,13 @@ def _plain_numbers(cells: Any) -> Numbers | None:
     infinite = np.flatnonzero(np.isinf(values))
     values[infinite] = np.nan
     return Numbers(values, {}, infinite.tolist())
+
+
+def _without_missing(cells: Any, missing: frozenset[str]) -> Any:
+    """The cells, NaN where they are empty or mean missing."""
+    texts = pd.Series(cells, dtype=object)
+    empty = texts.isna() | texts.str.strip().str.lower().isin(MISSING | missing)
+    return np.where(empty, np.nan, cells) if empty.any() else cells
 
 
 def _grouped(cells: Any, numbers: Numbers) -> bool:
@@ -258,7 +268,8 @@ def _decide(texts: list[str], comma_file: bool, mark: Callable[[], str | None]) 
     fit = _fit(texts, ".")
     if fit > 0:
         return ",", [_groups_note("point", str(dots), ".")]
-    if fit > -2:
+    # In a file with commas between its fields a German number would be quoted.
+    if fit > -2 or (not comma_file and all(map(_DOT_GROUPS.fullmatch, texts))):
         note = f"The point in numbers such as {dots} was read as the decimal mark; if it groups thousands, "
         return ".", [note + _SAY.format(",")]
     return ".", []

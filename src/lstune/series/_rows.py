@@ -64,6 +64,7 @@ class CleanOptions:
     max_gap: longest gap in steps that is filled; None decides by the season.
     freq: the step to use; finer rows are averaged onto it.  season: overrules the inferred one.
     check: whether a series that is constant or too short is refused (newer rows for a model may be short).
+    closed: whether steps without a row are known to be closed times; else found out.
     """
 
     repeats: str = "auto"
@@ -71,6 +72,7 @@ class CleanOptions:
     freq: str | None = None
     season: int | None = None
     check: bool = True
+    closed: bool = False
 
     def __post_init__(self) -> None:
         if self.repeats not in REPEATS:

@@ -35,6 +35,7 @@ _PARTS = {
     "minute": ("minute",),
 }
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
+_FOOTER = 5  # rows below a table at most
 _WITH_CLOCK = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T, ]+\d{1,2}:\d\d.*")
 _ZONE_NAME = re.compile(r"\d:\d\d\S* ?([A-Z]{2,5})$")
 _YEAR = re.compile(r"(?<!\d)(\d{4})(?=\D|$|\d{4}$)")
@@ -58,14 +59,18 @@ def cells_of(frame: pd.DataFrame, column: str) -> Any:
 def find_times(
     frame: pd.DataFrame, days: bool | None, target: str | None, where: Where
 ) -> tuple[tuple[str, ...], Times | None]:
-    """The time columns and their stamps, ((), None) if the rows are not dated."""
+    """The time columns and their stamps, ((), None) if the rows are not dated.
+
+    There may be fewer stamps than rows: what lies below the table is left out.
+    """
     broken: list[tuple[tuple[str, ...], Any, Times]] = []
     for named in _candidates(frame):
         sure = bare(named[0]) in TIME_NAMES
-        cells, times = read_times(frame, named, days, numbers=sure)
+        serial = bare(named[0]) in _SURE_TIME_NAMES
+        cells, times = read_times(frame, named, days, numbers=sure, serial=serial)
         if times.readable == 1 or (sure and times.readable >= 0.5) or bare(named[0]) in _SURE_TIME_NAMES:
             check_times(named, cells, times, where)
-            _check_clock(frame, named, times, target, where)
+            _check_clock(frame.iloc[: len(times.stamps)], named, times, target, where)
             return named, times
         if _is_meant(cells, times, sure):
             broken.append((named, cells, times))
@@ -98,14 +103,42 @@ def _texts(cells: Any) -> list[str]:
 
 
 def read_times(
-    frame: pd.DataFrame, columns: Sequence[str], days: bool | None, *, numbers: bool = True
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    days: bool | None,
+    *,
+    numbers: bool = True,
+    serial: bool = True,
 ) -> tuple[Any, Times]:
-    """Cells and stamps of one time column, or of several: date and time of day; year, month, day, hour."""
+    """Cells and stamps of one time column, or of several: date and time of day; year, month, day, hour.
+
+    The stamps leave out rows at the end that hold words in place of a time, such as "Total".
+    """
+    cells, times = _read_times(frame, columns, days, numbers, serial)
+    return cells, _without_footer(cells, times)
+
+
+def _without_footer(cells: Any, times: Times) -> Times:
+    unreadable = np.isnat(times.stamps.to_numpy())
+    rows = int(np.argmin(unreadable[::-1]))
+    if not 1 <= rows <= _FOOTER or unreadable[:-rows].any():
+        return times
+    texts = _texts(np.asarray(cells, dtype=object)[-rows:])
+    if not all(re.match(r"[#*]|\D+$", text) for text in texts):
+        return times
+    last = "row" if rows == 1 else f"{rows} rows"
+    note = f"The last {last} ({', '.join(map(repr, texts))} in place of a time), below the table, passed over"
+    return Times(times.stamps[:-rows], (*times.notes, note))
+
+
+def _read_times(
+    frame: pd.DataFrame, columns: Sequence[str], days: bool | None, numbers: bool, serial: bool
+) -> tuple[Any, Times]:
     if len(columns) == 1:
         column = frame[columns[0]]
         dated = column.dtype.kind == "M" or "period" in str(column.dtype)
         cells = column if dated else cells_of(frame, columns[0])
-        return cells, parse_times(cells, numbers=numbers, days=days)
+        return cells, parse_times(cells, numbers=numbers, days=days, serial=serial)
     texts = [_texts(frame[column]) for column in columns]
     parts = {
         _PART_OF.get(bare(column), bare(column)): text for column, text in zip(columns, texts, strict=True)

@@ -15,15 +15,32 @@ from lstune.series._numbers import MISSING
 
 __all__ = ["Times", "from_parts", "half_days", "looks_like_time", "parse_times"]
 
+# English, German, French, Spanish, Portuguese, Italian and Dutch, each month's long and short names.
 _MONTH_NAMES = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-    "november", "december",
-)  # fmt: skip
-_MONTHS = {name: i + 1 for i, long in enumerate(_MONTH_NAMES) for name in (long, long[:3])} | {"sept": 9}
+    "january jan januar janvier janv enero ene janeiro gennaio gen januari jänner jän",
+    "february feb februar février févr fév febrero fevereiro fev febbraio februari",
+    "march mar märz mär mrz mars marzo março maart mrt",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maio maggio mag mei",
+    "june jun juni juin junio junho giugno giu",
+    "july jul juli juillet juil julio julho luglio lug",
+    "august aug août agosto ago augustus",
+    "september sep sept septembre septiembre setembro set settembre",
+    "october oct oktober okt octobre octubre outubro out ottobre ott",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez décembre déc diciembre dic dezembro dicembre",
+)
+_BARE = str.maketrans("äéûç", "aeuc")
+_MONTHS = {
+    form: month
+    for month, names in enumerate(_MONTH_NAMES, 1)
+    for name in names.split()
+    for form in (name, name.translate(_BARE), name.replace("ä", "ae"))
+}
 _NAME = rf"(?P<name>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})"
 _YEAR = r"(?P<year>\d{4})"
 _SHORT_YEAR = r"'?(?P<year>\d{4}|\d{2})"
-_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er)?"
 _CLOCK = r"(?:[T,: ]+(?P<clock>\d{1,2}:\d\d.*))?"
 _OFFSET = r"(?:Z|[+-]\d\d:?\d\d)"
 # Each way of writing a date that does not begin with year-month or consist of three numbers.
@@ -38,10 +55,10 @@ _WRITTEN = tuple(
         rf"{_YEAR}[- ]?M(?P<month>\d\d?)",
         rf"(?P<month>\d\d?)[-/]{_YEAR}",
         rf"{_YEAR}[-/. ]*{_NAME}\.?(?:[-/. ]*{_DAY})?{_CLOCK}",
-        rf"{_DAY}[-/. ]*{_NAME}\.?[-/., ]*{_SHORT_YEAR}{_CLOCK}",
+        rf"{_DAY}(?: de)?[-/. ]*{_NAME}\.?(?: de)?[-/., ]*{_SHORT_YEAR}{_CLOCK}",
         rf"{_NAME}\.?[-/ ]*{_DAY}(?:[-/]|, ?| ){_YEAR}{_CLOCK}",
         rf"{_NAME}\.?[-/, ]*{_DAY} (?P<clock>\d\d:\d\d:\d\d) {_YEAR}",
-        rf"{_NAME}\.?[-/, ]*{_YEAR}",
+        rf"{_NAME}\.?(?: de)?[-/, ]*{_YEAR}",
     )
 )
 # Numbers of invoices are written like this, too: only a column known to hold the time is read so.
@@ -60,6 +77,7 @@ _TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %H")
 _ZONE = re.compile(r"(\d:\d.*?)(Z|[+-]\d\d(?::?\d\d)?)$")
 _DAYS_NOTE = "Midnights of a time zone were taken as the days of that zone"
 _NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:\D.*)?")
+_NAT = np.datetime64("NaT", "s")
 _KINDS = {
     "dmy": "the day before month",
     "mdy": "the month before day",
@@ -86,11 +104,11 @@ def looks_like_time(cell: str) -> bool:
     return bool(_TIME_LIKE.fullmatch(cell)) or any(form.fullmatch(half_days(cell)) for form in _WRITTEN)
 
 
-def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None) -> Times:
+def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None, serial: bool = False) -> Times:
     """Timestamps from dates, texts or numbers.
 
     numbers: whether plain numbers may be years (1500 to 2500), dates such as 20240131 or 202401, or seconds,
-    milliseconds, microseconds or nanoseconds since 1970.
+    milliseconds, microseconds or nanoseconds since 1970.  serial: whether they may be Excel's days, too.
     days: whether zoned timestamps, all at midnight, are days of their zone; None finds it out, from two rows
     on. Other zoned timestamps are converted to UTC.
     Day and month of "03/04/2021" are told apart by all rows together.
@@ -100,7 +118,7 @@ def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None) -
     array = np.asarray(cells, dtype=object)
     if all(isinstance(cell, (int, float, np.integer, np.floating)) for cell in array[:50]) and len(array):
         try:
-            return _from_numbers(array.astype(np.float64)) if numbers else _none(len(array))
+            return _from_numbers(array.astype(np.float64), serial) if numbers else _none(len(array))
         except (TypeError, ValueError):
             return _none(len(array))
     texts = np.array(
@@ -113,7 +131,7 @@ def parse_times(cells: Any, *, numbers: bool = True, days: bool | None = None) -
     if sum(bool(re.fullmatch(r"\d+(\.\d+)?", text)) for text in sample) >= 0.8 * len(sample):
         if not numbers:
             return _none(len(texts))
-        return _from_numbers(pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(np.float64))
+        return _from_numbers(pd.to_numeric(pd.Series(texts), errors="coerce").to_numpy(np.float64), serial)
     return _from_texts(texts, days)
 
 
@@ -149,7 +167,7 @@ def _are_days(local: pd.DatetimeIndex, days: bool | None) -> bool:
     return days is not False and len(known) >= (1 if days else 2) and bool((known == known.normalize()).all())
 
 
-def _from_numbers(numbers: npt.NDArray[np.float64]) -> Times:
+def _from_numbers(numbers: npt.NDArray[np.float64], serial: bool) -> Times:
     known = numbers[np.isfinite(numbers)]
     if not len(known):
         return _none(len(numbers))
@@ -161,6 +179,12 @@ def _from_numbers(numbers: npt.NDArray[np.float64]) -> Times:
         return _formatted(numbers, "%Y%m", "Numbers were read as year and month")
     if whole and low >= 15000101 and high <= 25001231 and _are_dates(known):
         return _formatted(numbers, "%Y%m%d", "Numbers were read as year, month and day")
+    if serial and low >= 20_000 and high <= 80_000:  # 1954 to 2119
+        seconds = np.round(np.where(np.isfinite(numbers), numbers, 0.0) * 86400).astype("timedelta64[s]")
+        stamps = np.where(np.isfinite(numbers), np.datetime64("1899-12-30", "s") + seconds, _NAT)
+        return Times(
+            pd.DatetimeIndex(stamps), ("Numbers were read as days since 1899-12-30, as Excel counts",)
+        )
     if whole and (dated := _from_long_numbers(numbers)) is not None:
         return dated
     for unit, scale in (("seconds", 1.0), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9)):

@@ -89,6 +89,9 @@ def select(table: Table, options: ReadOptions) -> RawRows:
     if not len(frame):
         raise DataError(explain("The source holds no rows", table.name))
     time_column, times = _find_times(table, options)
+    if times is not None and len(times.stamps) < len(frame):
+        frame = frame.iloc[: len(times.stamps)]
+        table = replace(table, frame=frame)
     used = set(names_of(time_column or ""))
     id_column = options.id_column or next((name for name in _ID_NAMES if name in frame.columns), None)
     rest = [column for column in frame.columns if column not in used and column != id_column]

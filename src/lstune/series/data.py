@@ -15,6 +15,7 @@ import pandas as pd
 
 from lstune.errors import DataError, explain
 from lstune.files import DAMAGED, replacing
+from lstune.series.hours import coming_times, joined, latest, stepped
 
 __all__ = [
     "Series",
@@ -43,6 +44,8 @@ class Series:
     observed: (T,) bool, False where cleaning filled a missing target: such rows serve as inputs only.
     regular: False when closed times (holidays, nights) are skipped: a row is a step, whatever its distance.
     notes: what cleaning did, one plain sentence each.
+    coming: (A,) the timestamps of the rows `ahead` where closed times are skipped, else None.
+    earlier: timestamps before the first row that tell the open hours, too, where closed times are skipped.
     """
 
     timestamps: Any
@@ -59,6 +62,8 @@ class Series:
     regular: bool = True
     notes: tuple[str, ...] = ()
     name: str = "series"
+    coming: pd.DatetimeIndex | None = None
+    earlier: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([], dtype="datetime64[us]"))
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -79,6 +84,9 @@ class Series:
             )
         if ahead.shape != (len(ahead), len(self.known_names)):
             raise DataError(explain("ahead must have a column for each of known_names", ahead.shape))
+        if self.coming is not None and len(self.coming) != len(ahead):
+            received = f"{len(self.coming)} timestamps for {len(ahead)} rows"
+            raise DataError(explain("coming must have a timestamp for each row of ahead", received))
         if unknown := [name for name in self.known_names if name not in self.feature_names]:
             raise DataError(explain("known_names must be among feature_names", ", ".join(unknown)))
         if not all(np.isfinite(array).all() for array in (values, features, ahead)):
@@ -142,6 +150,10 @@ def _stamp_numbers(timestamps: Any) -> npt.NDArray[np.int64]:
     return np.asarray(timestamps, dtype=np.int64)
 
 
+def _dated(numbers: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(numbers.astype("datetime64[us]"))
+
+
 def next_timestamps(timestamps: Any, freq: str) -> Any:
     """For each timestamp the one that is a step of `freq` later (whatever the following row is)."""
     if not isinstance(timestamps, pd.DatetimeIndex):
@@ -152,50 +164,19 @@ def next_timestamps(timestamps: Any, freq: str) -> Any:
 def future_timestamps(series: Series, steps: int) -> Any:
     """The `steps` timestamps after the series' last row.
 
-    Where closed times are skipped, those are the times of the week at which there was a row of late.
+    Where closed times are skipped, those are the rows told to come, and after them the times of the week at
+    which there was a row of late.
     """
     last = series.timestamps[-1]
     if not series.has_timestamps:
         return pd.RangeIndex(int(last) + 1, int(last) + 1 + steps)
-    if not (series.regular or series.freq == "B"):
-        planned = _open_times(series.timestamps, steps)
-        if planned is not None:
-            return planned
-    offset = pd.tseries.frequencies.to_offset(series.freq)
-    stamps = []
-    for _ in range(steps):
-        last = last + offset
-        stamps.append(last)
-    return pd.DatetimeIndex(stamps)
-
-
-_WEEK = 7 * 24 * 3600 * 1_000_000  # microseconds
-_RECENT = 8  # weeks whose rows tell the open hours
-
-
-def _open_times(timestamps: pd.DatetimeIndex, steps: int) -> pd.DatetimeIndex | None:
-    """The next `steps` times of the week at which there are rows of late; None without such a plan.
-
-    The last week tells, if it has as many rows as usual; else, with holidays in it, the last eight do.
-    """
-    stamps = _stamp_numbers(timestamps[timestamps > timestamps[-1] - pd.Timedelta(weeks=_RECENT)])
-    weeks = (stamps[-1] - stamps[0]) / _WEEK
-    if weeks < 1.0:
-        return None
-    usual = len(stamps) / weeks
-    times, counts = np.unique(stamps % _WEEK, return_counts=True)
-    times = times[counts >= 0.5 * weeks]
-    # What keeps no weekly plan has its rows all over the week, each time once.
-    if len(times) < 0.5 * usual:
-        return None
-    last = stamps[stamps > stamps[-1] - _WEEK]
-    if len(last) >= 0.95 * usual:
-        times = np.unique(last % _WEEK)
-    now = stamps[-1] % _WEEK
-    later = int(np.searchsorted(times, now, side="right")) + np.arange(steps)
-    turns, places = np.divmod(later, len(times))
-    found = stamps[-1] - now + turns * _WEEK + times[places]
-    return pd.DatetimeIndex(found.astype("datetime64[us]"))
+    if series.regular:
+        return stepped(last, series.freq, steps)
+    told = joined(None if series.coming is None else series.coming[:steps])
+    if len(told) == steps:
+        return told
+    so_far = joined(series.earlier, series.timestamps, told)
+    return joined(told, coming_times(so_far, series.freq, steps - len(told)))
 
 
 def take_rows(series: Series, start: int | None = None, stop: int | None = None) -> Series:
@@ -204,13 +185,21 @@ def take_rows(series: Series, start: int | None = None, stop: int | None = None)
     Of the rows behind them only the features known beforehand stay, as what lies `ahead`.
     """
     rows = slice(start, stop)
+    first, behind, _ = rows.indices(len(series))
+    ahead, coming, earlier = series.known[behind:], None, series.earlier
+    if not series.regular:
+        earlier = latest(joined(earlier, series.timestamps[:first]))
+        told = joined(series.timestamps, series.coming)[behind:]
+        coming = told if series.known_names and len(told) == len(ahead) else None
     return replace(
         series,
         timestamps=series.timestamps[rows],
         values=series.values[rows],
         features=series.features[rows],
         observed=series.observed[rows],
-        ahead=series.known[rows.indices(len(series))[1] :],
+        ahead=ahead,
+        coming=coming,
+        earlier=earlier,
     )
 
 
@@ -238,6 +227,7 @@ def append_rows(series: Series, values: Any, features: Any = None) -> Series:
         features=np.concatenate([series.features, np.asarray(features, dtype=np.float64)]),
         observed=np.concatenate([series.observed, np.ones(rows, bool)]),
         ahead=series.ahead[rows:],
+        coming=None if series.coming is None else series.coming[rows:],
     )
 
 
@@ -260,6 +250,9 @@ def save_series(series: Series, path: str | Path) -> None:
     arrays = {key: getattr(series, key) for key in ("values", "features", "observed")}
     if series.known_names:
         about["known_names"], arrays["ahead"] = list(series.known_names), series.ahead
+    for key in ("coming", "earlier"):
+        if (stamps := getattr(series, key)) is not None and len(stamps):
+            arrays[key] = _stamp_numbers(stamps)
     with replacing(path) as file:
         np.savez_compressed(
             file,
@@ -277,15 +270,16 @@ def load_series(path: str | Path) -> Series:
             names = ["timestamps", "values", "features", "observed"]
             names += ["ahead"] if about.get("known_names") else []
             arrays = {key: file[key] for key in names}
+            stamped: dict[str, Any] = {key: _dated(file[key]) for key in ("coming", "earlier") if key in file}
         stamps = arrays.pop("timestamps")
         if about.pop("dated"):
-            timestamps: Any = pd.DatetimeIndex(stamps.astype("datetime64[us]"))
+            timestamps: Any = _dated(stamps)
         else:
             timestamps = pd.RangeIndex(stamps[0], stamps[-1] + 1) if len(stamps) else pd.RangeIndex(0)
         about.pop("schema")
         for key in ("feature_names", "known_names", "notes"):
             about[key] = tuple(about.get(key, ()))
-        return Series(timestamps=timestamps, **arrays, **about)
+        return Series(timestamps=timestamps, **arrays, **stamped, **about)
     except DAMAGED as error:
         raise DataError(
             explain(f"{path} is not a saved series", str(error), "Read the original file with read_series")

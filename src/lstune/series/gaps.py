@@ -17,6 +17,7 @@ from lstune.errors import DataError, explain
 from lstune.series._rows import CleanOptions, RawRows, counted
 from lstune.series.data import Series
 from lstune.series.frequency import Grid, count_steps
+from lstune.series.hours import told_times
 from lstune.series.season import find_season, season_candidates
 
 __all__ = ["MIN_ROWS", "fill"]
@@ -44,13 +45,16 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         )
     rows = raw.take(known)
     positions = grid.positions[known]
-    closed, notes = _closed_hours(positions, len(raw.values), grid)
+    closed, notes = (True, ()) if options.closed else _closed_hours(positions, len(raw.values), grid)
+    if closed and raw.known_names:
+        later, more = _told(rows, later, grid.freq)
+        notes += more
     ahead, ahead_notes = _known_ahead(later, None if closed else steps)
     season, seasonal = _season(rows.values, positions, grid.freq, closed, options)
     limit = (
         options.max_gap
         if options.max_gap is not None
-        else _longest_fill(grid.freq, season if seasonal else 0)
+        else _longest_fill(grid.freq, season if seasonal else 0, closed)
     )
     start, gap_notes = _after_long_gap(rows, positions, limit, options, grid)
     rows = rows.take(slice(start, None)).noted(*notes, *ahead_notes, *gap_notes)
@@ -81,6 +85,7 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         feature_names=rows.feature_names,
         known_names=rows.known_names,
         ahead=ahead,
+        coming=later.stamps[: len(ahead)].as_unit("us") if closed and later.stamps is not None else None,
         freq=grid.freq,
         season=season,
         seasonal=seasonal,
@@ -88,6 +93,19 @@ def fill(raw: RawRows, grid: Grid, options: CleanOptions) -> Series:
         regular=not closed,
         notes=rows.notes,
         name=rows.name,
+    )
+
+
+def _told(rows: RawRows, later: RawRows, freq: str) -> tuple[RawRows, tuple[str, ...]]:
+    """Of the rows after the last target, where closed times are skipped, those that count; what to say."""
+    assert rows.stamps is not None
+    assert later.stamps is not None
+    told = told_times(rows.stamps, freq, later.stamps)
+    if told.all():
+        return later, ()
+    return later.take(told), (
+        f"{counted(int((~told).sum()), 'row')} after the last value of '{rows.target}' at closed times, or "
+        "behind a pause longer than any before, left out",
     )
 
 
@@ -174,10 +192,10 @@ def _season(values: F64, positions: I64, freq: str, closed: bool, options: Clean
     return find_season(_carry_forward(grid), freq)
 
 
-def _longest_fill(freq: str, season: int) -> int:
-    """Steps of the longest gap that is filled: ten, a season, or a week when a day has several rows."""
+def _longest_fill(freq: str, season: int, closed: bool) -> int:
+    """Steps of the longest gap that is filled or closed: ten, a season, a week if a day has several rows."""
     week = max(season_candidates(freq)) if freq and freq.split("-")[0][-1] in "hns" else 0
-    return max(10, season, min(week, _MAX_WEEK))
+    return max(10, season, week if closed else min(week, _MAX_WEEK))
 
 
 def _carry_forward(values: F64) -> F64:

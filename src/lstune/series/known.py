@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lstune.errors import DataError, UserError, explain
-from lstune.series.clean import clean
+from lstune.series._rows import counted
 from lstune.series.data import Series, future_timestamps
+from lstune.series.hours import joined, told_times
 from lstune.series.newer import continued, in_days
 from lstune.series.read import read_rows
 
@@ -47,7 +48,8 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
     """The series with the features known beforehand of the rows after it, read from `source`.
 
     source: file or DataFrame with their columns and the timestamps; without timestamps its first row is the
-    one after the series' last. Rows count up to the first that is absent. reading: how the series was read.
+    one after the series' last. Rows count up to the first that is absent or lacks a value; where closed times
+    are skipped, what is absent is closed. reading: how the series was read.
     Raises UserError for a series without such features, DataError for rows that do not follow it.
     """
     names = series.known_names
@@ -63,22 +65,39 @@ def with_known(series: Series, source: Any, reading: Mapping[str, Any]) -> Serie
     options.setdefault("days", in_days(series))
     options["freq"] = series.freq if series.has_timestamps and series.regular else None
     rows, cleaning = read_rows(source, target=names[0], features=names[1:], **options)
+    lacking = np.isnan(rows.values) | np.isnan(rows.features).any(axis=1)
     if not series.has_timestamps:
-        given = clean(rows, replace(cleaning, check=False, season=1))
-        return replace(series, ahead=np.column_stack([given.values, given.features]))
+        count = int(np.argmax(lacking)) if lacking.any() else len(lacking)
+        if not count:
+            raise DataError(explain(f"The first coming row must have a value of {_names(series)}", "none"))
+        return replace(series, ahead=np.column_stack([rows.values, rows.features])[:count])
     coming = future_timestamps(series, 1)[0]
     rule = f"What is known beforehand must begin with the row to be forecast first, {coming}"
     fix = "Give those rows with their timestamps"
     if rows.stamps is None:
         raise DataError(explain(rule, "rows without timestamps", fix))
-    given = continued(_alone(series), rows, cleaning)
+    whole = replace(rows, values=np.where(lacking, np.nan, rows.values))
+    received = f"{rows.stamps.min()} to {rows.stamps.max()}"
+    lacking &= np.asarray(rows.stamps > series.timestamps[-1])
+    if lacking.any():
+        received += f"; {counted(int(lacking.sum()), 'row')} without a value of {_names(series)}"
+    if lacking.all():
+        raise DataError(explain(rule, received, fix))
+    given = continued(_alone(series), whole, cleaning)
     first = int(given.timestamps.searchsorted(series.timestamps[-1], side="right"))
-    begins = first < len(given) and given.timestamps[first] == coming and given.observed[first]
-    if not begins and (series.regular or first >= len(given)):
-        raise DataError(explain(rule, f"{rows.stamps.min()} to {rows.stamps.max()}", fix))
-    gaps = np.flatnonzero(~given.observed[first:])
-    ahead = np.column_stack([given.values, given.features])[first:]
-    return replace(series, ahead=ahead[: gaps[0] if len(gaps) else None])
+    stamps, ahead = given.timestamps[first:], np.column_stack([given.values, given.features])[first:]
+    counts = given.observed[first:]
+    if series.regular:
+        counts = counts & (stamps[:1] == coming)
+        counts = np.logical_and.accumulate(counts)
+    else:
+        if lacking.any():  # what is absent is closed; a row that lacks a value is not
+            counts = counts & (stamps < rows.stamps[lacking].min())
+        stamps, ahead = stamps[counts], ahead[counts]
+        counts = told_times(joined(series.earlier, series.timestamps), series.freq, stamps)
+    if not counts.any():
+        raise DataError(explain(rule, received, fix))
+    return replace(series, ahead=ahead[counts], coming=None if series.regular else stamps[counts])
 
 
 def _alone(series: Series) -> Series:
@@ -92,5 +111,6 @@ def _alone(series: Series) -> Series:
         feature_names=series.known_names[1:],
         known_names=(),
         ahead=np.empty((0, 0)),
+        coming=None,
         seasonal=False,
     )

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from lstune.series._rows import CleanOptions, RawRows, counted
 from lstune.series.clean import clean
 from lstune.series.data import Series, future_timestamps, take_rows
+from lstune.series.hours import joined, latest
 from lstune.series.read import read_rows
 
 __all__ = ["apart_note", "continued", "filled_note", "in_days", "read_newer"]
 
 F64 = npt.NDArray[np.float64]
+_EMPTY = " left empty in newer rows: the last value is kept"
 
 
 def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Series:
@@ -45,8 +48,9 @@ def read_newer(history: Series, source: Any, reading: Mapping[str, Any]) -> Seri
         series = replace(source, season=history.season)
     else:
         series = continued(history, rows, options)
-    ahead = source.ahead if cleaned else series.ahead
-    return replace(series, ahead=ahead if len(ahead) else _ahead(history, series))
+    told = source if cleaned else series
+    ahead, coming = (told.ahead, told.coming) if len(told.ahead) else _ahead(history, series)
+    return replace(series, ahead=ahead, coming=coming)
 
 
 def in_days(history: Series) -> bool:
@@ -69,12 +73,14 @@ def filled_note(history: Series, newer: Series) -> str | None:
     """What to say of rows behind the history that were filled; None if none was."""
     if not (history.has_timestamps and newer.has_timestamps):
         return None
+    notes = [note for note in newer.notes if note.endswith(_EMPTY)]
     later = take_rows(newer, _count_until(newer, history.timestamps[-1]))
     filled = later.timestamps[~later.observed]
-    if not len(filled):
-        return None
-    which = f", the first at {filled[0]}" if len(filled) > 1 else f", at {filled[0]}"
-    return f"{counted(len(filled), 'row')} without a value of '{newer.target}' filled from the past{which}"
+    if len(filled):
+        which = f", the first at {filled[0]}" if len(filled) > 1 else f", at {filled[0]}"
+        rows = counted(len(filled), "row")
+        notes.insert(0, f"{rows} without a value of '{newer.target}' filled from the past{which}")
+    return ". ".join(notes) or None
 
 
 def _apart(history: Series, newer: Series) -> bool:
@@ -96,6 +102,8 @@ def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
         inside = [int(row) - count for row in index if row >= count]
         return rows.where(inside) if inside else "the rows before them"
 
+    if not history.regular:
+        options = replace(options, closed=True)
     both = replace(
         rows,
         stamps=head.timestamps.as_unit("us").append(rows.stamps.as_unit("us")),
@@ -106,21 +114,59 @@ def continued(history: Series, rows: RawRows, options: CleanOptions) -> Series:
     season = history.season if history.seasonal else 1
     series = clean(both, replace(options, check=False, season=season))
     series = replace(series, season=history.season, seasonal=history.seasonal)
-    if not count or series.timestamps[0] > head.timestamps[-1]:  # cut at a gap: the history counts no more
-        return series
+    if not count:
+        return _with_told(history, rows, series, options)
+    if series.timestamps[0] > head.timestamps[-1]:  # cut at a gap: of the history only the open hours count
+        stamps = latest(joined(head.earlier, head.timestamps))
+        weeks = (series.timestamps[0] - stamps[-1]) // pd.Timedelta(weeks=1)
+        return series if series.regular else replace(series, earlier=stamps + pd.Timedelta(weeks=weeks))
     new = take_rows(series, _count_until(series, head.timestamps[-1]))
-    features = new.features.copy()
-    if history.known_names and new.regular:  # rows that are absent: what was told of them before still holds
-        told = count + np.flatnonzero(~new.timestamps.isin(both.stamps))
-        told = told[told < len(history.known)]
-        features[(told - count)[:, None], history.known_columns] = history.known[told]
+    new = _with_told(history, rows, new, options)
     return replace(
-        series,
+        new,
         timestamps=head.timestamps.as_unit("us").append(new.timestamps),
         values=np.concatenate([head.values, new.values]),
-        features=np.concatenate([head.features, features]),
+        features=np.concatenate([head.features, new.features]),
         observed=np.concatenate([head.observed, new.observed]),
+        earlier=head.earlier,
     )
+
+
+def _with_told(history: Series, rows: RawRows, new: Series, options: CleanOptions) -> Series:
+    """The new rows, with what the history was told of them beforehand where they are absent or lack a value.
+
+    Empty cells behind the history of which it was told nothing are noted: they repeat the last value.
+    """
+    assert rows.stamps is not None
+    names, known = new.feature_names, history.known_columns
+    if not (names and len(new)) or (np.isfinite(rows.features).all() and new.observed.all()):
+        return new
+    used = np.isfinite(rows.values) | new.regular  # where hours are closed, rows without a target are none
+    cells = pd.DataFrame(np.isfinite(rows.features[used]), index=rows.stamps[used].as_unit("us"))
+    if options.freq is not None:
+        cells = cells.astype(float).resample(new.freq).max().dropna() > 0
+    # Rows may come a little late; those beyond the ends are not among the new ones.
+    step = pd.tseries.frequencies.to_offset(new.freq)
+    stamps = new.timestamps.as_unit("us")
+    grid = (stamps[:1] - step).append([stamps, stamps[-1:] + step])
+    place = grid.get_indexer(cells.index, method="nearest")
+    given, present = np.zeros((len(grid), len(names)), bool), np.zeros(len(grid), bool)
+    np.logical_or.at(given, place, cells.to_numpy())
+    present[place] = True
+    told = joined(history.timestamps, future_timestamps(history, len(history.ahead)))
+    row = told.get_indexer(new.timestamps)
+    empty = ~given[1:-1]
+    features, from_told = new.features.copy(), np.zeros_like(empty)
+    from_told[:, known] = empty[:, known] & (row >= 0)[:, None]
+    features[:, known] = np.where(from_told[:, known], history.known[row], features[:, known])
+    late = present[1:-1] & np.asarray(new.timestamps > history.timestamps[-1])
+    counts = (empty & ~from_told & late[:, None]).sum(axis=0)
+    notes = [
+        f"{counted(int(count), 'cell')} of '{name}'{_EMPTY}"
+        for name, count in zip(names, counts, strict=True)
+        if count
+    ]
+    return replace(new, features=features, notes=(*new.notes, *notes))
 
 
 def _raw(series: Series) -> RawRows:
@@ -137,12 +183,16 @@ def _raw(series: Series) -> RawRows:
     )
 
 
-def _ahead(history: Series, newer: Series) -> F64:
-    """(A, K) what the history knows beforehand of the rows after the newer ones."""
+def _ahead(history: Series, newer: Series) -> tuple[F64, pd.DatetimeIndex | None]:
+    """(A, K) what the history knows beforehand of the rows after the newer ones, and their timestamps."""
+    last = newer.timestamps[-1]
+    told = take_rows(history, 0, _count_until(history, last))
+    if told.coming is not None:
+        gone = int(told.coming.searchsorted(last, side="right"))
+        return told.ahead[gone:], told.coming[gone:]
     if _apart(history, newer):
-        return np.empty((0, len(history.known_names)))
-    after = len(newer) - _count_until(newer, history.timestamps[-1])
-    return history.known[_count_until(history, newer.timestamps[-1]) + after :]
+        return told.ahead[:0], None
+    return told.ahead[len(newer) - _count_until(newer, history.timestamps[-1]) :], None
 
 
 def _count_until(series: Series, stamp: Any) -> int:

@@ -95,6 +95,8 @@ def read_rows(
 
 
 def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
+    if isinstance(source, str) and not source.strip():
+        raise DataError(explain("A path, DataFrame or array is needed", "an empty text", "Name the file"))
     if isinstance(source, (str, Path)):
         return _load_file(Path(source).expanduser(), options, name)
     if hasattr(source, "to_pandas") and not isinstance(source, (pd.DataFrame, pd.Series)):
@@ -127,7 +129,7 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
     if frame.columns.duplicated().any():
         twice = ", ".join(dict.fromkeys(frame.columns[frame.columns.duplicated()]))
         raise DataError(explain("Column names must be unique", twice, "Rename or drop the columns"))
-    return Table(frame, name or "series", lambda rows: _places("row", rows, 0))
+    return Table(frame, name or "series", _rows)
 
 
 def _column(name: Any, values: Any) -> list[Any]:
@@ -154,7 +156,7 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
     name = name or path.name.split(".")[0] or str(path)
     raw = decompress(path)
     if raw[:4] == b"PAR1":
-        return Table(_read_parquet(path), name, lambda rows: _places("row", rows, 0))
+        return Table(_read_parquet(path), name, _rows)
     table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
     frame = table.frame
     blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
@@ -162,7 +164,7 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
     frame = frame[~blank].reset_index(drop=True)
 
     def where(rows: Any) -> str:
-        return _places("line", lines[np.asarray(rows)], 0)
+        return _places("line", lines[np.asarray(rows)])
 
     return Table(frame, name, where, table.delimiter == ",", table.notes)
 
@@ -182,9 +184,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame.set_axis([str(column) for column in frame.columns], axis=1)
 
 
-def _places(word: str, rows: Any, first: int) -> str:
+def _rows(rows: Any) -> str:
+    return f"{_places('row', rows)} (counted from 0)"
+
+
+def _places(word: str, rows: Any) -> str:
     """ "line 5", "lines 5, 9 and 12", "lines 5, 9, 12, 13, 20 and 31 more"."""
-    numbers = [int(row) + first for row in rows]
+    numbers = [int(row) for row in rows]
     if len(numbers) == 1:
         return f"{word} {numbers[0]}"
     if len(numbers) <= 5:
