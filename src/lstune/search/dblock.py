@@ -38,7 +38,7 @@ def database_lock(url: str, storage: Any, name: str) -> Iterator[None]:
             take, give = "SELECT GET_LOCK(:key, :wait)", "SELECT RELEASE_LOCK(:key)"
             got = connection.execute(sqlalchemy.text(take), {"key": key, "wait": _WAIT_SECONDS}).scalar()
             if got != 1:
-                raise StudyError(explain("the study's lock must be free within a minute", name))
+                raise StudyError(explain("The study's lock must be free within a minute", name))
             arguments: dict[str, Any] = {"key": key}
         else:
             number = zlib.crc32(f"lstune:{name}".encode())

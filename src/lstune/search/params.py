@@ -68,7 +68,7 @@ def _freeze_when(when: When | None) -> dict[str, tuple[Any, ...]] | None:
     _require(isinstance(when, Mapping) and len(when) > 0, "`when` must map names to values", when)
     frozen = {}
     for name, allowed in when.items():
-        _require(isinstance(name, str), "names in `when` must be text", name)
+        _require(isinstance(name, str), "Names in `when` must be text", name)
         listed = isinstance(allowed, (list, tuple, set, frozenset, range))
         options = tuple(map(plain, allowed)) if listed else (plain(allowed),)
         _require(len(options) > 0, f"`when` must list at least one value for {name!r}", when)
@@ -136,7 +136,7 @@ class Int:
     def snap(self, value: Any) -> int:
         """The nearest value within bounds."""
         value = plain(value)
-        _require(_is_number(value), "a value for Int must be a number", value)
+        _require(_is_number(value), "A value for Int must be a number", value)
         k = round((value - self.low) / self.step)
         return self.low + self.step * min(self.size - 1, max(0, k))
 
@@ -228,7 +228,7 @@ class Float:
     def snap(self, value: Any) -> float:
         """The nearest value within bounds."""
         value = plain(value)
-        _require(_is_number(value), "a value for Float must be a finite number", value)
+        _require(_is_number(value), "A value for Float must be a finite number", value)
         size = self.size
         if size is not None:
             k = 0 if self.step is None else round((value - self.low) / self.step)
@@ -262,10 +262,10 @@ class Choice:
         )
         object.__setattr__(self, "options", tuple(map(plain, self.options)))
         for i, value in enumerate(self.options):
-            _require(is_scalar(value), "a choice must be a bool, number, text or None", value)
+            _require(is_scalar(value), "A choice must be a bool, number, text or None", value)
             _require(
                 not any(same(value, other) for other in self.options[:i]),
-                "the values of a Choice must differ",
+                "The values of a Choice must differ",
                 list(self.options),
             )
         if self.ordered is None:
@@ -291,7 +291,7 @@ class Choice:
         for i, option in enumerate(self.options):
             if same(option, value):
                 return i
-        raise SpaceError(explain(f"the value must be one of {list(self.options)}", value))
+        raise SpaceError(explain(f"The value must be one of {list(self.options)}", value))
 
     def contains(self, value: Any) -> bool:
         """Whether `value` is one of the values."""
@@ -326,7 +326,7 @@ class Fixed:
 
     def __post_init__(self) -> None:
         make_plain(self)
-        _require(is_scalar(self.value), "a Fixed value must be a bool, number, text or None", self.value)
+        _require(is_scalar(self.value), "A Fixed value must be a bool, number, text or None", self.value)
         object.__setattr__(self, "when", _freeze_when(self.when))
 
     @property
@@ -367,7 +367,7 @@ _DEFAULTS = {kind: {f.name: f.default for f in fields(kind)} for kind in KINDS.v
 def _check_default(param: Any) -> None:
     if param.default is None and not isinstance(param, Choice):
         return
-    _require(param.contains(param.default), f"the default must be a value of {param}", param.default)
+    _require(param.contains(param.default), f"The default must be a value of {param}", param.default)
     object.__setattr__(param, "default", param.snap(param.default))
 
 
@@ -409,7 +409,7 @@ def param_from_dict(name: str, data: Any) -> Parameter:
         kind = given.pop("type", None) or _guess_kind(given)
         cls = KINDS.get(str(kind).lower())
         if cls is None:
-            raise SpaceError(explain(f"the type must be one of {', '.join(KINDS)}", kind))
+            raise SpaceError(explain(f"The type must be one of {', '.join(KINDS)}", kind))
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(map(str, given)) - known)
         if unknown:
@@ -430,4 +430,4 @@ def _guess_kind(given: Mapping[str, Any]) -> str:
         numbers = [plain(given.get(key)) for key in ("low", "high", "step")]
         whole = all(_is_int(number) for number in numbers if number is not None)
         return "int" if whole else "float"
-    raise SpaceError(explain("a parameter needs low and high, or options, or value", dict(given)))
+    raise SpaceError(explain("A parameter needs low and high, or options, or value", dict(given)))

@@ -58,10 +58,10 @@ class Space(Mapping[str, Parameter]):
 
     def __init__(self, params: Mapping[str, Any], *, strict: bool = True) -> None:
         if not isinstance(params, Mapping) or not params:
-            raise SpaceError(explain("a space maps names to Int, Float, Choice or Fixed", params))
+            raise SpaceError(explain("A space maps names to Int, Float, Choice or Fixed", params))
         for name in params:
             if not isinstance(name, str) or not name:
-                raise SpaceError(explain("the name of a parameter must be text", name))
+                raise SpaceError(explain("The name of a parameter must be text", name))
         self._params: dict[str, Parameter] = {n: param_from_dict(n, p) for n, p in params.items()}
         self.order: tuple[str, ...] = _topological(self._params, strict)
         self.searched: tuple[str, ...] = tuple(n for n in _possible(self) if self[n].size != 1)
@@ -126,7 +126,7 @@ def load_tables(path: str | Path) -> dict[str, Any]:
     try:
         data = _READERS[path.suffix.lower()](path)
     except KeyError:
-        raise SpaceError(explain("a space file ends in .toml, .json or .yaml", str(path))) from None
+        raise SpaceError(explain("A space file ends in .toml, .json or .yaml", str(path))) from None
     except OSError as error:
         raise SpaceError(explain("The space file cannot be read", f"{path}: {error.strerror}")) from None
     except SpaceError:
@@ -157,7 +157,7 @@ def _read_yaml(path: Path) -> Any:
         import yaml
     except ImportError:
         raise SpaceError(
-            explain("reading YAML needs the package pyyaml", str(path), "Write the space as .toml or .json")
+            explain("Reading YAML needs the package pyyaml", str(path), "Write the space as .toml or .json")
         ) from None
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -173,7 +173,7 @@ def _topological(params: Mapping[str, Parameter], strict: bool) -> tuple[str, ..
         if state.get(name) == 2:
             return
         if state.get(name) == 1:
-            raise SpaceError(explain("conditions must not go round in a circle", " -> ".join((*chain, name))))
+            raise SpaceError(explain("Conditions must not go round in a circle", " -> ".join((*chain, name))))
         state[name] = 1
         for parent, allowed in (params[name].when or {}).items():
             if parent not in params:
@@ -241,7 +241,7 @@ def check_setting(space: Space, setting: Mapping[str, Any]) -> Setting:
         if not is_active(param, out):
             continue
         if name not in setting and not isinstance(param, Fixed):
-            raise SpaceError(explain(f"the setting lacks {name}", dict(setting)))
+            raise SpaceError(explain(f"The setting lacks {name}", dict(setting)))
         value = setting.get(name, param.middle())
         if not param.contains(value):
             raise SpaceError(explain(f"{name} must be a value of {param}", value))
@@ -253,7 +253,7 @@ def _reject_unknown(space: Space, setting: Mapping[str, Any]) -> None:
     unknown = [name for name in setting if name not in space]
     if unknown:
         raise SpaceError(
-            explain(f"the space has {', '.join(space)}", ", ".join(map(str, unknown)), "Check the spelling")
+            explain(f"The space has {', '.join(space)}", ", ".join(map(str, unknown)), "Check the spelling")
         )
 
 

@@ -99,7 +99,7 @@ def _open_database(url: str) -> Any:
         except ImportError as error:
             raise ConfigError(
                 explain(
-                    "this storage URL needs a driver that is not installed",
+                    "This storage URL needs a driver that is not installed",
                     str(error),
                     "For PostgreSQL: pip install 'lstune[postgres]', for MySQL: pip install 'lstune[mysql]'",
                 )
@@ -121,7 +121,7 @@ def _not_opened(url: str, error: Exception) -> ConfigError:
     fix = None
     if "password" in said.lower():
         fix = "Give the password in the URL (--storage or LSTUNE_STORAGE) or in ~/.pgpass"
-    return ConfigError(explain(f"the storage {hide_password(url)} cannot be opened", said, fix))
+    return ConfigError(explain(f"The storage {hide_password(url)} cannot be opened", said, fix))
 
 
 def _use_wal(storage: Any) -> None:
@@ -184,7 +184,7 @@ class Store:
                 if self._find() is not None:
                     raise StudyError(
                         explain(
-                            "the storage already holds a study", self.describe(), "Load it with Study.load"
+                            "The storage already holds a study", self.describe(), "Load it with Study.load"
                         )
                     )
                 from optuna.study import StudyDirection
@@ -231,7 +231,7 @@ class Store:
     def record_of(self, trial: FrozenTrial) -> TrialRecord:
         """The record that one of Optuna's trials was made from."""
         if _KEY not in trial.system_attrs:
-            raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
+            raise StudyError(explain("The study has a trial that lstune did not make", trial.number))
         return _from_json(trial.number, trial.system_attrs[_KEY])
 
     def write_note(self, name: str, note: dict[str, Any]) -> None:
@@ -301,7 +301,7 @@ class Store:
             number = storage.get_trial_number_from_id(trial_id)
             if number != record.number:
                 raise StudyError(
-                    explain("another program added trials to the study", f"{number}, not {record.number}")
+                    explain("Another program added trials to the study", f"{number}, not {record.number}")
                 )
             self._ids[record.number] = trial_id
         else:
@@ -321,7 +321,7 @@ class Store:
         assert self._study_id is not None
         for trial in self.optuna_storage.get_all_trials(self._study_id, deepcopy=False):
             if _KEY not in trial.system_attrs:
-                raise StudyError(explain("the study has a trial that lstune did not make", trial.number))
+                raise StudyError(explain("The study has a trial that lstune did not make", trial.number))
             yield trial.number, trial._trial_id, trial.system_attrs[_KEY]
 
     def _read_rows(self) -> Iterator[tuple[int, int, Any]]:
@@ -463,4 +463,4 @@ def _from_json(number: int, raw: dict[str, Any]) -> TrialRecord:
             **data,
         )
     except (LookupError, TypeError, ValueError) as error:
-        raise StorageError(explain(f"the record of trial {number} is damaged", f"{error!r}")) from error
+        raise StorageError(explain(f"The record of trial {number} is damaged", f"{error!r}")) from error

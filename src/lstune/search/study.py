@@ -75,9 +75,9 @@ class Study:
     ) -> None:
         seed, n_trials = plain(seed), plain(n_trials)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ConfigError(explain("the seed must be a whole number of 0 or more", seed))
+            raise ConfigError(explain("The seed must be a whole number of 0 or more", seed))
         if n_trials is not None and n_trials < 1:
-            raise ConfigError(explain("the number of trials must be 1 or more", n_trials))
+            raise ConfigError(explain("The number of trials must be 1 or more", n_trials))
         self.space = space
         self.seed = seed
         self.n_trials = n_trials
@@ -132,7 +132,7 @@ class Study:
         """
         spec = storage.read_spec()
         if spec is None:
-            raise StudyError(explain("the storage holds no study", storage.describe()))
+            raise StudyError(explain("The storage holds no study", storage.describe()))
         study = cls(
             Space.from_dict(spec["space"], strict=False),
             sampler=spec["sampler"],
@@ -225,7 +225,7 @@ class Study:
                 self._sync()
                 if self._lost(number):
                     self._curves.pop(number, None)
-                    raise TrialLost(explain("a trial is told by the process that has it", number))
+                    raise TrialLost(explain("A trial is told by the process that has it", number))
             told = self._told(number, value, TrialState(state), epochs, reason, now, attrs)
             self._put(told)
         # Only now: if storage fails, nothing is lost and tell may be called again.
@@ -245,7 +245,7 @@ class Study:
         trial = self._running(number)
         finite = value is not None and math.isfinite(value)
         if state in (TrialState.RUNNING, TrialState.PAUSED):
-            raise StudyError(explain("a trial is told complete, pruned, diverged or failed", state.value))
+            raise StudyError(explain("A trial is told complete, pruned, diverged or failed", state.value))
         if state is TrialState.COMPLETE and not finite:
             state, reason = TrialState.DIVERGED, reason or f"the value is {value}"
         curve = {**trial.curve, **self._curves.get(number, {})}
@@ -384,11 +384,11 @@ class Study:
 
     def _running(self, number: int) -> TrialRecord:
         if not 0 <= number < len(self._records):
-            raise StudyError(explain("there is no trial of that number", number))
+            raise StudyError(explain("There is no trial of that number", number))
         trial = self._records[number]
         if trial.state is not TrialState.RUNNING:
             raise StudyError(
-                explain("only a running trial can be reported or told", f"{number}, {trial.state.value}")
+                explain("Only a running trial can be reported or told", f"{number}, {trial.state.value}")
             )
         return trial
 

@@ -86,7 +86,7 @@ def check_grid(size: int | None, limit: int | None) -> None:
     if limit is not None and (size is None or size > limit):
         raise SpaceError(
             explain(
-                f"a grid may have at most {limit:,} settings unless confirmed",
+                f"A grid may have at most {limit:,} settings unless confirmed",
                 "an uncountable space" if size is None else f"{size:,} settings",
                 "Fix parameters, give larger steps, or confirm the full grid (--yes, large_grid=True)",
             )

@@ -69,10 +69,10 @@ def make_scheduler(
     check_scheduler(name)
     if not 1 <= min_epochs <= max_epochs:
         raise ConfigError(
-            explain("epochs need 1 <= min_epochs <= max_epochs", f"min={min_epochs}, max={max_epochs}")
+            explain("Epochs need 1 <= min_epochs <= max_epochs", f"min={min_epochs}, max={max_epochs}")
         )
     if factor < 2:
-        raise ConfigError(explain("the reduction factor must be 2 or more", factor))
+        raise ConfigError(explain("The reduction factor must be 2 or more", factor))
     return SCHEDULERS[name](
         max_epochs=max_epochs, min_epochs=min_epochs, factor=factor, iterations=iterations
     )

@@ -38,7 +38,7 @@ def bracket_table(
         first = [brackets // (s + 1) * factor**s for s in range(brackets)]
         size = [[int(first[s] / factor**i) for i in range(s + 1)] for s in range(brackets)]
     else:
-        raise ConfigError(explain("bracket sizes are 'keras' or 'paper'", sizes))
+        raise ConfigError(explain("Bracket sizes are 'keras' or 'paper'", sizes))
     return [
         [(size[s][i], math.ceil(max_epochs / factor ** (s - i))) for i in range(s + 1)]
         for s in reversed(range(brackets))
