@@ -149,3 +149,11 @@ def test_an_index_of_several_levels_becomes_columns(tmp_path):
 def test_a_mapping_of_single_values_is_refused():
     with pytest.raises(DataError, match=r"must be a list of values.*a: 5"):
         read_series({"a": 5})
+
+
+def test_a_name_with_a_comma_in_it_can_be_the_target_or_the_time():
+    table = pd.DataFrame(
+        {"day, UTC": pd.date_range("2024-01-01", periods=40), "load, MW": np.arange(40.0), "other": 1.0}
+    )
+    series = read_series(table, target="load, MW", timestamp="day, UTC")
+    assert (series.target, series.freq) == ("load, MW", "D")

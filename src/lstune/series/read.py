@@ -79,8 +79,9 @@ def read_rows(
     options = check_reading(options)
     cleaning: dict[str, Any] = {key: options.pop(key) for key in (*_CLEANING, "freq") if key in options}
     for key in ("target", "timestamp"):  # names of columns may be numbers
-        if options.get(key) is not None:
-            options[key] = ",".join(names_of(options[key]))
+        given = options.get(key)
+        if given is not None:  # a text is kept as it is: the name itself may hold commas
+            options[key] = given.strip() if isinstance(given, str) else ",".join(names_of(given))
     clean_options = replace(clean_options or CleanOptions(), **cleaning)
     wanted: tuple[str, ...] | str = "all" if features == "all" else names_of(features)
     try:
