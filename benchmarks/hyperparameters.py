@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lstm_table import _RATES, AXES, SHAPE, SOURCES, TABLE, load_table
+from lstm_table import AXES, RATES, SHAPE, SOURCES, TABLE, load_table
 
 # How the table's axes are called as hyperparameters, and their values in print.
 NAMES = {
     "transform": ("transform", str),
     "log2_units": ("units", lambda value: str(2**value)),
-    "rate": ("learning_rate", lambda value: f"{_RATES[value]:g}"),
+    "rate": ("learning_rate", lambda value: f"{RATES[value]:g}"),
     "log2_lookback": ("lookback", lambda value: str(2**value)),
     "dropout": ("dropout", lambda value: f"{0.3 * value:g}"),
     "optimizer": ("optimizer", str),

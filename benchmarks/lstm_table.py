@@ -41,7 +41,7 @@ AXES: dict[str, tuple[Any, ...]] = {
     "log4_batch": (2, 3),
 }
 SHAPE = tuple(len(values) for values in AXES.values())
-_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def hyperparameters(point: dict[str, Any], source: Source) -> dict[str, Any]:
     return {
         "transform": source.change if point["transform"] == "change" else "level",
         "units": 2 ** point["log2_units"],
-        "learning_rate": _RATES[point["rate"]],
+        "learning_rate": RATES[point["rate"]],
         "lookback": 2 ** point["log2_lookback"],
         "dropout": 0.3 * point["dropout"],
         "optimizer": point["optimizer"],

@@ -62,9 +62,9 @@ def measure(filler: Filler, setting: dict[str, Any]) -> dict[str, float]:
     return {"error": float(finite.min()) if len(finite) else float("inf"), "seconds": seconds}
 
 
-def show(name: str, rows: dict[str, dict[str, float]], seeds: int) -> None:
-    """Print one series' table."""
-    print(f"\n{name}, {SOURCES[name].file}: {_words(start(name))}")
+def show(name: str, base: dict[str, Any], rows: dict[str, dict[str, float]], seeds: int) -> None:
+    """Print one series' table; `base` is the setting that it starts from."""
+    print(f"\n{name}, {SOURCES[name].file}: {_words(base)}")
     print(f"  {'':<18}{'':<14}{'error':>9}{'range':>18}{'time':>8}")
     for key, values in CHANGES.items():
         for value in values:
@@ -72,11 +72,11 @@ def show(name: str, rows: dict[str, dict[str, float]], seeds: int) -> None:
                 (rows.get(_label(name, key, value, seed)), rows.get(_label(name, "start", None, seed)))
                 for seed in range(seeds)
             ]
-            known = [(changed, base) for changed, base in pairs if changed and base]
-            if not known or value == _value(start(name), key):
+            known = [(changed, usual) for changed, usual in pairs if changed and usual]
+            if not known or value == _value(base, key):
                 continue
-            above = sorted(100 * (changed["error"] / base["error"] - 1) for changed, base in known)
-            times = statistics.median(changed["seconds"] / base["seconds"] for changed, base in known)
+            above = sorted(100 * (changed["error"] / usual["error"] - 1) for changed, usual in known)
+            times = statistics.median(changed["seconds"] / usual["seconds"] for changed, usual in known)
             print(
                 f"  {key:<18}{value!s:<14}{statistics.median(above):>+8.1f}%"
                 f"{f'{above[0]:+.1f} to {above[-1]:+.1f}':>18}{times:>7.1f}x"
@@ -120,7 +120,7 @@ def main() -> None:
                 rows[label] = measure(filler, base if key == "start" else {**base, key: value})
             if arguments.json is not None:
                 write_whole(arguments.json, json.dumps(rows, indent=0))
-        show(name, rows, arguments.seeds)
+        show(name, base, rows, arguments.seeds)
 
 
 if __name__ == "__main__":
