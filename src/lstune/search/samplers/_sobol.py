@@ -10,7 +10,10 @@ import numpy as np
 from lstune.search.samplers._base import Context
 from lstune.search.space import sample_setting, setting_from_unit
 
-__all__ = ["StartupDesign", "sobol_engine"]
+__all__ = ["SobolDesign", "sobol_engine"]
+
+# Points are made so many at a time; a Sobol sequence is balanced after each power of two.
+_BLOCK = 1024
 
 
 def sobol_engine(dims: int, entropy: Sequence[int]) -> Any:
@@ -24,23 +27,27 @@ def sobol_engine(dims: int, entropy: Sequence[int]) -> Any:
         return qmc.Sobol(dims, scramble=True, seed=rng)
 
 
-class StartupDesign:
-    """The first settings of a model-based sampler: a scrambled Sobol sequence, trial n taking the n-th point.
+class SobolDesign:
+    """Settings along a scrambled Sobol sequence, trial n taking the n-th point.
 
     `salt` keeps samplers' sequences apart.
     """
 
     def __init__(self, salt: int) -> None:
         self._salt = salt
-        self._points = np.empty((0, 0))
+        self._engine: Any = None
+        self._points = np.empty((0, 0))  # (n, D) in [0, 1)
 
     def setting(self, context: Context) -> dict[str, Any]:
         """The setting for `context.number`; a random one if that was tried before."""
         names = context.space.searched
         if not names:
             return setting_from_unit(context.space, {})
-        if context.attempt or context.number >= 1024:
+        if context.attempt:
             return sample_setting(context.space, context.rng())
-        if not len(self._points):
-            self._points = sobol_engine(len(names), (context.seed, self._salt)).random(1024)
+        if self._engine is None:
+            self._engine = sobol_engine(len(names), (context.seed, self._salt))
+            self._points = self._engine.random(_BLOCK)
+        while context.number >= len(self._points):
+            self._points = np.vstack([self._points, self._engine.random(_BLOCK)])
         return setting_from_unit(context.space, dict(zip(names, self._points[context.number], strict=True)))

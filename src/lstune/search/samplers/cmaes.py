@@ -34,12 +34,9 @@ class CmaesSampler(Sampler):
         self.population = population
         self._encoding: Encoding | None = None
 
+    @one_blas_thread()
     def suggest(self, context: Context) -> Suggestion:
         """The next member of the current generation."""
-        with one_blas_thread():
-            return self._suggest(context)
-
-    def _suggest(self, context: Context) -> Suggestion:
         if self._encoding is None:
             self._encoding = Encoding(context.space)
         if not self._encoding.names:

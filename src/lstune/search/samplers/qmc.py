@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from lstune.search.samplers._base import Context, Sampler, Suggestion
-from lstune.search.samplers._sobol import sobol_engine
-from lstune.search.space import setting_from_unit
+from lstune.search.samplers._sobol import SobolDesign
 
 __all__ = ["QmcSampler"]
-
-_BLOCK = 1024
 
 
 class QmcSampler(Sampler):
@@ -22,21 +15,8 @@ class QmcSampler(Sampler):
     """
 
     def __init__(self) -> None:
-        self._points: np.ndarray | None = None  # (n, D) in [0, 1)
-        self._engine: Any = None
+        self._design = SobolDesign(0x716D63)
 
     def suggest(self, context: Context) -> Suggestion:
         """The setting at the trial's point; at a random one if that has been tried."""
-        names = context.space.searched
-        if not names:
-            return Suggestion(setting_from_unit(context.space, {}))
-        if context.attempt:
-            point = context.rng().random(len(names))
-        else:
-            if self._points is None:
-                self._engine = sobol_engine(len(names), (context.seed, 0x716D63))
-                self._points = self._engine.random(_BLOCK)
-            while context.number >= len(self._points):
-                self._points = np.vstack([self._points, self._engine.random(_BLOCK)])
-            point = self._points[context.number]
-        return Suggestion(setting_from_unit(context.space, dict(zip(names, point, strict=True))))
+        return Suggestion(self._design.setting(context))

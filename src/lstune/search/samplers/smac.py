@@ -11,7 +11,7 @@ from lstune.search._threads import one_blas_thread
 from lstune.search.params import Choice, Float, Int, Parameter
 from lstune.search.samplers._base import Context, Sampler, Suggestion
 from lstune.search.samplers._fidelity import full_values
-from lstune.search.samplers._sobol import StartupDesign
+from lstune.search.samplers._sobol import SobolDesign
 from lstune.search.space import Space, canonical_key, is_active, sample_setting
 
 if TYPE_CHECKING:
@@ -65,16 +65,13 @@ class SmacSampler(Sampler):
         self.local_searches = local_searches
         self.plateau_steps = plateau_steps
         self.random_probability = random_probability
-        self._design = StartupDesign(0x736D6163)
+        self._design = SobolDesign(0x736D6163)
         self._space: _CodedSpace | None = None
         self._configs: dict[int, Configuration] = {}
 
+    @one_blas_thread()
     def suggest(self, context: Context) -> Suggestion:
         """The best challenger that has not been tried."""
-        with one_blas_thread():
-            return self._suggest(context)
-
-    def _suggest(self, context: Context) -> Suggestion:
         values = full_values(context.trials, context.max_epochs)
         if len(context.trials) < self.startup or len(values) < 2 or not context.space.searched:
             return Suggestion(self._design.setting(context))

@@ -13,9 +13,9 @@ from lstune.search.encoding import Encoding
 from lstune.search.records import TrialRecord, TrialState
 from lstune.search.samplers._base import Context, Sampler, Suggestion
 from lstune.search.samplers._fidelity import rung_points
-from lstune.search.samplers._sobol import StartupDesign
+from lstune.search.samplers._sobol import SobolDesign
 from lstune.search.samplers.gp.acquisition import best_rows
-from lstune.search.samplers.gp.model import Posterior, fit
+from lstune.search.samplers.gp.model import Hyper, Posterior, fit
 from lstune.search.space import canonical_key, sample_setting, setting_from_unit
 
 __all__ = ["GpSampler", "flatten_tail"]
@@ -50,14 +50,11 @@ class GpSampler(Sampler):
         self.fit_rows = fit_rows
         self._encoding: Encoding | None = None
         self._seen: dict[int, _Seen] = {}
-        self._design = StartupDesign(0x6770)
+        self._design = SobolDesign(0x6770)
 
+    @one_blas_thread()
     def suggest(self, context: Context) -> Suggestion:
         """The setting of highest log EI that has not been tried."""
-        with one_blas_thread():
-            return self._suggest(context)
-
-    def _suggest(self, context: Context) -> Suggestion:
         if self._encoding is None:
             self._encoding = Encoding(context.space)
         encoding = self._encoding
@@ -70,13 +67,9 @@ class GpSampler(Sampler):
         hyper, memo = self._hyper(context, rows, values, fidelity)
         keep = _subset(values, self.max_rows)
         pending = self._pending(context, fidelity)
-        categorical = encoding.categories > 0
-        if fidelity:
-            categorical = np.append(categorical, False)
-        posterior = Posterior(hyper, rows[keep], values[keep], categorical, pending)
+        posterior = Posterior(hyper, rows[keep], values[keep], self._categorical(fidelity), pending)
         # The best value is that of the model at settings tried, at full epochs: the noise of a lucky one is
-        # left out.
-        # Of many settings only those with the lowest values are looked at.
+        # left out. Of many settings only those with the lowest values are looked at.
         lowest = np.argsort(values, kind="stable")[:_ELITE]
         best = {rows[k, : len(encoding.names)].tobytes(): k for k in lowest}
         elite = rows[list(best.values()), : len(encoding.names)]
@@ -139,12 +132,16 @@ class GpSampler(Sampler):
         rows = np.array(waiting).reshape(len(waiting), len(context.space.searched))
         return np.hstack([rows, np.ones((len(rows), 1))]) if fidelity and len(rows) else rows
 
+    def _categorical(self, fidelity: bool) -> np.ndarray:
+        """Which columns of the rows are categories, (D,) or (D + 1,)."""
+        assert self._encoding is not None
+        columns = self._encoding.categories > 0
+        return np.append(columns, False) if fidelity else columns
+
     def _hyper(
         self, context: Context, rows: np.ndarray, values: np.ndarray, fidelity: bool
-    ) -> tuple[Any, dict[str, Any]]:
-        from lstune.search.samplers.gp.model import Hyper
-
-        assert self._encoding is not None
+    ) -> tuple[Hyper, dict[str, Any]]:
+        """Hyperparameters for these observations, and what to keep in the memo if they are newly fitted."""
         dims = rows.shape[1]
         last = next((t.memo[_MEMO] for t in reversed(context.trials) if _MEMO in t.memo), None)
         if last is not None and len(last["theta"]) != dims + 2:
@@ -153,13 +150,9 @@ class GpSampler(Sampler):
         if last is not None and last["count"] >= due:
             return Hyper.from_theta(np.array(last["theta"])), {}
         keep = _subset(values, self.fit_rows)
-        categorical = self._encoding.categories > 0
-        if fidelity:
-            categorical = np.append(categorical, False)
         start = None if last is None else np.array(last["theta"])
-        hyper = fit(rows[keep], values[keep], categorical, start)
-        # Rounded before use, so that the study that reads it back from storage computes with the same
-        # numbers.
+        hyper = fit(rows[keep], values[keep], self._categorical(fidelity), start)
+        # Rounded before use: the study that reads it back from storage computes with the same numbers.
         theta = [round(float(v), 6) for v in hyper.to_theta()]
         return Hyper.from_theta(np.array(theta)), {_MEMO: {"count": len(values), "theta": theta}}
 
