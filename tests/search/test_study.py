@@ -20,7 +20,7 @@ from lstune.search import (
 from lstune.search.dedupe import fresh_neighbour
 from lstune.search.samplers.grid import grid_size, grid_space
 from lstune.search.space import canonical_key, setting_at
-from lstune.search.testing import bowl, drive, mixed_space, small_space
+from lstune.search.testing import drive, mixed_space, small_space
 
 
 def study(space=None, **settings):
@@ -95,14 +95,11 @@ def test_given_settings_come_first():
     given = {"a": 2, "b": "y", "c": 0.5}
     one = study(small_space(), settings=[given])
     assert one.ask().params == given
-    one.ask()
-    one.enqueue({"a": 3, "b": "x"})
-    assert one.ask().params == {"a": 3, "b": "x"}
     with pytest.raises(SpaceError, match="a must be"):
-        one.enqueue({"a": 4, "b": "x"})
+        study(small_space(), settings=[{"a": 4, "b": "x"}])
 
 
-def test_manual_gives_the_defaults_or_what_is_enqueued():
+def test_manual_gives_the_defaults_or_the_given_settings():
     space = Space({"units": Int(8, 64, default=32), "act": Choice(["tanh", "relu"]), "epochs": Fixed(9)})
     one = study(space, sampler="manual")
     assert one.ask().params == {"units": 32, "act": "tanh", "epochs": 9}
@@ -118,16 +115,6 @@ def test_best_prefers_more_epochs_among_equals():
     one = study(scheduler="asha", n_trials=4)
     drive(one, lambda s, e: 1.0)
     assert one.best.epochs == 9
-
-
-def test_closing_ends_paused_trials():
-    one = study(scheduler="asha", n_trials=6)
-    drive(one, bowl)
-    one.close()
-    pruned = [t for t in one.trials if t.state is TrialState.PRUNED]
-    assert pruned
-    assert all("not promoted" in t.reason for t in pruned)
-    assert one.exhausted
 
 
 def test_grid_counts_limits_and_covers_evenly():

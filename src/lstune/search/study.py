@@ -63,11 +63,11 @@ class Study:
         scheduler: str = "asha",
         max_epochs: int,
         min_epochs: int = 1,
-        factor: int = 3,
+        factor: float = 3,
         iterations: int | None = 1,
         seed: int = 0,
         n_trials: int | None = None,
-        settings: Sequence[Mapping[str, Any] | None] = (),
+        settings: Sequence[Mapping[str, Any]] = (),
         sampler_options: Mapping[str, Any] | None = None,
         storage: Store | None = None,
         worker: str | None = None,
@@ -93,11 +93,11 @@ class Study:
             "iterations": iterations,
             "seed": seed,
             "n_trials": n_trials,
-            "settings": [s if s is None else check_setting(space, s) for s in settings],
+            "settings": [check_setting(space, setting) for setting in settings],
             "sampler_options": dict(sampler_options or {}),
             "context": dict(context or {}),
         }
-        self._settings: list[dict[str, Any] | None] = list(self.spec["settings"])
+        self._settings: list[dict[str, Any]] = self.spec["settings"]
         self._sampler = make_sampler(sampler, **self.spec["sampler_options"])
         self._scheduler = make_scheduler(
             scheduler, max_epochs=max_epochs, min_epochs=min_epochs, factor=factor, iterations=iterations
@@ -275,16 +275,6 @@ class Study:
             told = replace(told, state=TrialState.PAUSED)
         return told
 
-    def enqueue(self, setting: Mapping[str, Any]) -> None:
-        """Try `setting` before anything else that is not yet under way. Raises SpaceError."""
-        setting = check_setting(self.space, setting)
-        while len(self._settings) < len(self._records):
-            self._settings.append(None)  # these numbers are gone: nothing was enqueued for them
-        self._settings.append(setting)
-        self.spec["settings"] = self._settings
-        if self._store is not None:
-            self._store.write_spec(self.spec)
-
     def take_over(self, number: int) -> None:
         """Let `ask` give the running trial `number` out again, here: its worker elsewhere is known dead."""
         trial = (number, self._running(number).worker)
@@ -313,16 +303,6 @@ class Study:
         if self._to_resume or any(t.state is TrialState.RUNNING for t in self._records):
             return False
         return self._scheduler.next(self._records, self._may_start()) is None
-
-    def close(self) -> None:
-        """Mark paused trials as pruned, for good: nothing more is going to promote them."""
-        for trial in self._records:
-            if trial.state is TrialState.PAUSED:
-                self._put(
-                    replace(
-                        trial, state=TrialState.PRUNED, reason=f"not promoted after {trial.epochs} epochs"
-                    )
-                )
 
     # ---- inside ----------------------------------------------------------------------------------
 
@@ -367,9 +347,8 @@ class Study:
         return Job(number, dict(setting), *piece)
 
     def _suggest(self, number: int) -> Suggestion | None:
-        given = self._settings[number] if number < len(self._settings) else None
-        if given is not None:
-            return Suggestion(dict(given))
+        if number < len(self._settings):
+            return Suggestion(dict(self._settings[number]))
         suggestion = None
         for attempt in range(_ATTEMPTS):
             context = Context(

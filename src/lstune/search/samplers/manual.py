@@ -9,7 +9,7 @@ __all__ = ["ManualSampler"]
 
 
 class ManualSampler(Sampler):
-    """Nothing beyond the enqueued settings; the space's defaults once if none is enqueued."""
+    """Nothing beyond the given settings; the space's defaults once if none is given."""
 
     def suggest(self, context: Context) -> Suggestion | None:
         """The default setting for the first trial, then nothing."""
