@@ -5,7 +5,7 @@ import pytest
 
 from lstune.errors import SpaceError
 from lstune.search import Study
-from lstune.search.params import param_from_dict
+from lstune.search.params import param_from_dict, param_to_dict
 from lstune.search.space import (
     Choice,
     Fixed,
@@ -208,6 +208,11 @@ def test_replace_fixes_narrows_and_keeps_conditions():
     assert space.size is None
     assert space.replace({"new": 0.5}).size == 6 * 3
     assert Space.from_dict(space.to_dict(), strict=False) == space
+
+
+def test_a_default_of_true_is_not_taken_for_one():
+    param = Choice([1, True], default=True)
+    assert param_from_dict("p", json.loads(json.dumps(param_to_dict(param)))).default is True
 
 
 def test_short_forms_of_parameters():

@@ -1,4 +1,4 @@
-"""Spaces and records in the words of Optuna."""
+"""Spaces in the words of Optuna."""
 
 from __future__ import annotations
 

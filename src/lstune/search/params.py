@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Union
 
 import numpy as np
@@ -23,6 +23,8 @@ __all__ = ["Choice", "Fixed", "Float", "Int", "Parameter", "Scalar", "param_from
 Scalar = Union[bool, int, float, str, None]
 When = Mapping[str, Any]
 
+# The default of a Choice that was given none: None may be one of its values.
+_UNSET = "\0unset"
 # Two values of a stepped float closer than this share of a step are one value.
 _STEP_TOLERANCE = 1e-8
 
@@ -250,7 +252,7 @@ class Choice:
 
     options: Sequence[Scalar]
     when: When | None = None
-    default: Scalar = field(default="\0unset")
+    default: Scalar = _UNSET
     ordered: bool | None = None
 
     def __post_init__(self) -> None:
@@ -272,7 +274,7 @@ class Choice:
             numbers = len(self.options) > 2 and all(_is_number(v) for v in self.options)
             object.__setattr__(self, "ordered", numbers and list(self.options) == sorted(self.options))  # type: ignore[type-var]
         object.__setattr__(self, "when", _freeze_when(self.when))
-        if self.default == "\0unset":
+        if self.default == _UNSET:
             object.__setattr__(self, "default", self.options[0])
         else:
             _check_default(self)
@@ -379,9 +381,9 @@ def param_to_dict(param: Parameter) -> dict[str, Any]:
         value = getattr(param, f.name)
         if f.name in ("ordered", "default") and isinstance(param, Choice):
             usual = Choice(param.options)
-            if value == getattr(usual, f.name):
+            if same(value, getattr(usual, f.name)):
                 continue
-        elif f.name not in ("value",) and value == _DEFAULTS[type(param)][f.name]:
+        elif value == _DEFAULTS[type(param)][f.name]:
             continue
         if isinstance(value, tuple):
             value = list(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class Context:
     trials: Sequence[TrialRecord]
     max_epochs: int
     attempt: int = 0
-    taken: frozenset[str] | set[str] = frozenset()
+    taken: Set[str] = frozenset()
 
     def rng(self) -> np.random.Generator:
         """A generator that depends on seed, number and attempt alone."""
