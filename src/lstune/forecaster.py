@@ -33,6 +33,8 @@ from lstune.series import (
     read_newer,
     recurse,
     save_series,
+    scored_origins,
+    truth_after,
     with_known,
 )
 
@@ -44,6 +46,7 @@ __all__ = [
     "MIXABLE",
     "Forecaster",
     "Member",
+    "as_windows",
     "forecast_at",
     "load_forecaster",
     "save_forecaster",
@@ -54,7 +57,7 @@ FORECASTER_SCHEMA = 2  # 1 knew of no features known beforehand, and is still wr
 # Baselines that need no more than the latest rows, and so can be part of a saved forecaster.
 MIXABLE = ("naive", "seasonal_naive")
 # Each step past the horizon is a pass of its own; more are a slip of the hand rather than a wish.
-MOST_STEPS = 100_000
+_MOST_STEPS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +80,15 @@ class Member:
         return recurse(self.pipeline, series, origins, horizon, self._at_once)
 
     def _at_once(self, part: WindowSet) -> F64:
-        windows = Windows(
-            part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
-        )
-        return self.pipeline.invert(predict(self.model, self.weights, windows, last_step=True), part)
+        raw = predict(self.model, self.weights, as_windows(part), last_step=True)
+        return self.pipeline.invert(raw, part)
+
+
+def as_windows(part: WindowSet) -> Windows:
+    """The engine's view of a window set."""
+    return Windows(
+        part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +130,13 @@ class Forecaster:
         if (
             isinstance(steps, bool)
             or not isinstance(steps, (int, np.integer))
-            or not 1 <= steps <= MOST_STEPS
+            or not 1 <= steps <= _MOST_STEPS
         ):
-            raise UserError(explain(f"steps must be a whole number from 1 to {MOST_STEPS:,}", steps))
+            raise UserError(explain(f"steps must be a whole number from 1 to {_MOST_STEPS:,}", steps))
         series = self.history if data is None else self._newer(data)
         if known is not None:
             series = with_known(series, known, self.reading)
-        values = self._recursive(series, int(steps))
+        values = self._fed_back(series, int(steps))
         scale = local_scale(series.values, [len(series) - 1], series.observed)[0]
         table = {"forecast": values, **self._bounds(values, scale)}
         index = future_timestamps(series, int(steps)).rename("timestamp")
@@ -165,17 +173,15 @@ class Forecaster:
         season = self.history.season if "seasonal_naive" in self.baselines else 1
         return max([season, *(member.pipeline.rows_needed for member in self.members)])
 
-    def _recursive(self, series: Series, steps: int) -> F64:
+    def _fed_back(self, series: Series, steps: int) -> F64:
+        """Forecasts (S,) of the rows after the series, H at a time, each as if those before had happened."""
         blocks: list[F64] = []
         for begin in range(0, steps, self.horizon):
             if begin:
                 series = append_rows(series, self._usable(blocks[-1]))
-            blocks.append(self._block(series))
+            last = np.array([len(series) - 1], dtype=np.int64)
+            blocks.append(self.forecast_after(series, last)[0])
         return np.concatenate(blocks)[:steps]
-
-    def _block(self, series: Series) -> F64:
-        """The next H rows (H,)."""
-        return self.forecast_after(series, np.array([len(series) - 1], dtype=np.int64))[0]
 
     def forecast_after(self, series: Series, origins: npt.NDArray[np.int64]) -> F64:
         """Forecasts (N, H) after the rows `origins` (N,)."""
@@ -227,8 +233,6 @@ def forecast_at(
     Each forecast knows the series up to its origin and nothing later. The truth is NaN where a value was
     filled.
     """
-    from lstune.series import scored_origins, truth_after
-
     origins = scored_origins(series, targets, forecaster.horizon)
     truth = truth_after(series, origins, forecaster.horizon)
     return forecaster.forecast_after(series, origins), truth, origins

@@ -10,7 +10,6 @@ from lstune.series import scored_origins, split_series
 from lstune.tuning.objective import (
     Objective,
     _validation,
-    as_windows,
     fit_member,
     forecast_windows,
     training_seed,
@@ -219,12 +218,3 @@ def test_future_rows_do_not_change_a_trial(series):
         seasonal=True,
     )
     assert go(objective).value == go(make(planted)).value
-
-
-def test_as_windows_keeps_the_fields(series):
-    objective = make(series)
-    pipeline, _ = objective.prepared(objective.recipe(SETTING))
-    part = pipeline.windows(objective.fold.train, 4)
-    windows = as_windows(part)
-    assert len(windows) == len(part)
-    assert windows.target_step == 1

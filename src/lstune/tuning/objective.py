@@ -24,6 +24,7 @@ from lstune.engine import (
 )
 from lstune.errors import RunError
 from lstune.evaluation import measure
+from lstune.forecaster import as_windows
 from lstune.search import TrialRecord
 from lstune.series import (
     Fold,
@@ -43,7 +44,6 @@ from lstune.tuning.states import StateStore
 __all__ = [
     "Fitted",
     "Objective",
-    "as_windows",
     "epoch_seconds",
     "fit_member",
     "forecast_rows",
@@ -90,13 +90,6 @@ def training_seed(seed: int, number: int) -> int:
 def epoch_seconds(trial: TrialRecord) -> float:
     """Seconds that an epoch of the trial took, its validation included."""
     return float(trial.attrs.get("seconds", 0.0)) / max(1, trial.epochs)
-
-
-def as_windows(part: WindowSet) -> Windows:
-    """The engine's view of a window set."""
-    return Windows(
-        part.inputs, part.starts, part.lookback, part.targets, part.target_starts, part.target_step
-    )
 
 
 def forecast_windows(fitted: Fitted, part: WindowSet) -> F64:
