@@ -171,7 +171,7 @@ def test_the_command_tells_what_was_asked():
 def test_the_command_is_one_that_the_command_line_takes(tmp_path):
     from lstune.tuning.defaults import parse_override
 
-    name, value = parse_override("units=8..16:log", {})
+    name, value = parse_override("units=8..16:log")
     assert (name, value["low"], value["high"], value["log"]) == ("units", 8, 16, True)
 
 

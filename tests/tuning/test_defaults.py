@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lstune.errors import SpaceError
-from lstune.search.space import Space, default_setting, sample_setting, snap_setting
+from lstune.search.space import Float, Int, Space, default_setting, sample_setting, snap_setting
 from lstune.tuning.defaults import (
     Nature,
     build_space,
@@ -98,6 +98,7 @@ def test_every_hyperparameter_of_the_field_is_in_the_space():
         ("learning_rate=1..2", {"type": "float", "low": 1, "high": 2, "log": True}),
         ("units=16..64", {"type": "int", "low": 16, "high": 64, "log": True}),
         ("dropout=0..0.5", {"type": "float", "low": 0, "high": 0.5, "log": False}),
+        ("clipnorm=1..5", {"type": "float", "low": 1, "high": 5, "log": False}),
         ("patience=5..20:log", {"type": "int", "low": 5, "high": 20, "log": True}),
         ("transform=level,difference", ["level", "difference"]),
         ("stride=lookback/2", {"type": "fixed", "value": "lookback/2"}),
@@ -105,16 +106,22 @@ def test_every_hyperparameter_of_the_field_is_in_the_space():
     ],
 )
 def test_overrides(text, value):
-    space = default_space(NATURES[2])
-    name, change = parse_override(text, space)
+    name, change = parse_override(text)
     assert change == value
-    assert isinstance(space.replace({name: change}), Space)
+    assert isinstance(default_space(NATURES[2]).replace({name: change}), Space)
+
+
+def test_a_range_is_of_the_kind_that_the_default_space_has():
+    for name, param in default_space(NATURES[2]).items():
+        if isinstance(param, (Float, Int)):
+            _, change = parse_override(f"{name}={param.low:g}..{param.high:g}")
+            assert (change["type"], change["log"]) == (type(param).__name__.lower(), param.log), name
 
 
 @pytest.mark.parametrize("text", ["units", "=3", "units=", "unit=3", "units=a..b", "units=1..2:lin"])
 def test_bad_overrides(text):
     with pytest.raises(SpaceError, match="Received"):
-        parse_override(text, default_space(NATURES[2]))
+        parse_override(text)
 
 
 def test_largest_lookback():

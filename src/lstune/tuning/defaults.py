@@ -17,7 +17,7 @@ import numpy as np
 
 from lstune.errors import SpaceError, explain
 from lstune.search.space import Choice, Fixed, Float, Int, Space, load_tables, snap_setting
-from lstune.tuning.settings import check_names, check_values
+from lstune.tuning.settings import HYPERPARAMETERS, check_names, check_values
 
 __all__ = [
     "Nature",
@@ -30,7 +30,8 @@ __all__ = [
     "parse_override",
 ]
 
-
+# Parameters whose ranges are on a log scale, unless said otherwise.
+_LOG = ("units", "learning_rate", "lookback")
 # More columns than this of what is known beforehand would be most of the network.
 _MOST_LEADS = 256
 
@@ -224,11 +225,11 @@ def grid_note(space: Space, large: bool) -> str:
     return f"The grid has {size:,} setting{'s' if size > 1 else ''}."
 
 
-def parse_override(text: str, space: Mapping[str, Any]) -> tuple[str, Any]:
+def parse_override(text: str) -> tuple[str, Any]:
     """One override as written on the command line: name and a value, list or range for `Space.replace`.
 
     "units=32" fixes, "transform=level,difference" lists, "learning_rate=0.001..0.1" is a range (on a log
-    scale if the parameter had one, or with ":log" behind it).
+    scale if that is the parameter's, or with ":log" behind it). Raises SpaceError.
     """
     name, sign, value = (part.strip() for part in text.partition("="))
     if not sign or not name or not value:
@@ -241,21 +242,22 @@ def parse_override(text: str, space: Mapping[str, Any]) -> tuple[str, Any]:
         )
     check_names([name])
     if ".." in value:
-        return name, _parse_range(name, value, space.get(name))
+        return name, _parse_range(name, value)
     if "," in value:
         return name, [_parse_value(item) for item in value.split(",")]
     return name, {"type": "fixed", "value": _parse_value(value)}
 
 
-def _parse_range(name: str, value: str, old: Any) -> dict[str, Any]:
+def _parse_range(name: str, value: str) -> dict[str, Any]:
     span, _, flag = value.partition(":")
     low, _, high = span.partition("..")
     ends = [_parse_value(low), _parse_value(high)]
     numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in ends)
     if not numbers or flag.strip() not in ("", "log"):
         raise SpaceError(explain("A range is LOW..HIGH or LOW..HIGH:log", f"{name}={value}"))
-    log = flag.strip() == "log" or bool(getattr(old, "log", False))
-    whole = all(isinstance(end, int) for end in ends) and not isinstance(old, Float)
+    log = flag.strip() == "log" or name in _LOG
+    # "dropout=0..1" means real numbers though both ends are whole.
+    whole = all(isinstance(end, int) for end in ends) and not isinstance(HYPERPARAMETERS[name].default, float)
     return {"type": "int" if whole else "float", "low": ends[0], "high": ends[1], "log": log and ends[0] > 0}
 
 

@@ -11,22 +11,8 @@ from lstune.tuning.defaults import parse_override
 
 __all__ = ["changed_space"]
 
-# Parameters whose ranges are read on a log scale when an override gives a range only.
-_LOG = ("units", "learning_rate", "lookback")
-
-
-class _Hint:
-    """Stands for the default parameter, of which only the scale is asked."""
-
-    def __init__(self, name: str) -> None:
-        self.log = name in _LOG
-
 
 def changed_space(file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     """The file's tables with the overrides over them, for `tune(space=...)`. Raises SpaceError."""
-    changes = load_tables(file) if file is not None else {}
-    for text in overrides:
-        name = text.partition("=")[0].strip()
-        key, value = parse_override(text, {name: _Hint(name)})
-        changes[key] = value
-    return changes
+    tables = load_tables(file) if file is not None else {}
+    return {**tables, **dict(map(parse_override, overrides))}
