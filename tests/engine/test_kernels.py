@@ -96,6 +96,28 @@ def test_each_dense_activation(activation, outputs, rng):
     check_batch(ModelConfig(2, (LSTM(5), Dense(7, activation), Dense(outputs, activation))), rng)
 
 
+@pytest.mark.parametrize(("activation", "low"), [("tanh", -1.0), ("sigmoid", 0.0), ("elu", -1.0)])
+def test_saturation_is_exact(activation, low):
+    x = np.float32([-1e6, -88.0, -20.0, -16.0, 16.0, 20.0, 88.0, 1e6])
+    model = ModelConfig(1, (Dense(1, activation, use_bias=False),))
+    outputs = predict(model, np.ones(1, np.float32), Windows.from_arrays(x[:, None, None]))
+    high = x[4:] if activation == "elu" else np.ones(4)
+    assert outputs.ravel().tolist() == [*[low] * 4, *high.tolist()]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_inputs_that_nobody_scaled_train_as_the_twin_says(name, rng):
+    """Saturated gates have a slope of 0: 2e-7 in its place, times such inputs, moved weights by 0.2."""
+    model = ModelConfig(2, (LSTM(9), Dense(2)))
+    x, y, weights = draw(rng, model, 24, 6)
+    x *= 1e6
+    config = TrainConfig(epochs=5, batch_size=8, shuffle=False, optimizer=OptimizerConfig(name, 0.01))
+    state = train(model, config, Windows.from_arrays(x, y), state=_state(model, config, weights)).state
+    history, expected = train_reference(model, config, weights, x, y)
+    np.testing.assert_allclose(state.history["loss"], history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(state.weights, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("every", [False, True], ids=["last", "every"])
 def test_each_loss(loss, every, rng):

@@ -454,6 +454,9 @@ def test_mistakes_are_named(rng, tmp_path):
     for name, value in {"lookback": 4.0, "target_step": -2}.items():
         with pytest.raises(ConfigError, match=f"{name} must be a whole number"):
             replace(data, **{name: value})
+    for name, value in {"weight_decay": -0.1, "epsilon": float("nan")}.items():
+        with pytest.raises(ConfigError, match=f"{name} must be a finite number"):
+            replace(config.optimizer, **{name: value})
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(b"not a state")
     with pytest.raises(RunError, match="Train this trial anew"):

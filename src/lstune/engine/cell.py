@@ -20,13 +20,15 @@ from numba.extending import intrinsic
 
 from lstune.engine._jit import JIT_DISABLED
 from lstune.engine.config import ACTIVATIONS, RECURRENT_ACTIVATIONS
-from lstune.engine.simd import WIDTH, emit_cases, emit_loop, pointer, shared_function, where
+from lstune.engine.simd import FUSED, WIDTH, emit_cases, emit_loop, pointer, shared_function, where
 
 __all__ = ["activate", "activation_slope", "cell_backward", "cell_forward"]
 
-# Rational approximation of tanh on [-7.9, 7.9], where float32 tanh reaches 1 beyond (the coefficients that
-# Eigen and XLA use); error below 3e-7, a quarter of the cost of exp.
-_TANH_LIMIT = 7.90531110763549805
+# Rational approximation of tanh (the coefficients that Eigen and XLA use); error below 3e-7, a quarter of the
+# cost of exp. Beyond the limit it stays what it is there, which must be 1 to the last bit: a slope of 2e-7
+# in place of 0, times inputs in the thousands, would move the weights of cells that are saturated. Where
+# that first is so depends on how often the fraction is rounded.
+_TANH_LIMIT = 7.99881172180175781 if FUSED and not JIT_DISABLED else 7.90531110763549805
 _TANH_ODD = (
     -2.76076847742355e-16,
     2.00018790482477e-13,

@@ -223,6 +223,8 @@ class OptimizerConfig:
         for name in ("momentum", "rho", "beta_1", "beta_2"):
             value = getattr(self, name)
             _require(0.0 <= value <= 1.0, f"{name} must be in [0, 1]", value)
+        for name, value in (("epsilon", self.epsilon), ("weight_decay", self.decay)):
+            _require(0.0 <= value < math.inf, f"{name} must be a finite number of 0 or more", value)
         clips = [n for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None]
         _require(len(clips) <= 1, "At most one of clipnorm, clipvalue, global_clipnorm may be set", clips)
         for name in clips:

@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 __all__ = [
+    "FUSED",
     "LINE",
     "TILE_ROWS",
     "WIDTH",
@@ -53,6 +54,9 @@ elif _FEATURES.get("neon"):
     WIDTH, TILE_ROWS = 4, 8
 else:
     WIDTH, TILE_ROWS = 4, 4
+
+# Whether a product and the sum behind it are one instruction, with one rounding.
+FUSED = bool(_FEATURES.get("fma") or _FEATURES.get("neon"))
 
 LINE = 16  # floats in a cache line
 
