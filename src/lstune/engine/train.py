@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -241,11 +241,11 @@ class _Run:
         logs.update(_metrics(metrics, state.partial_errors, config, self.data))
         if self.validation is not None:
             outputs = np.empty((len(self.validation), steps, self.validation.outputs), np.float32)
-            loss, errors = self._evaluate(self.validation, outputs)
-            if loss is None:  # this epoch is judged when training goes on
+            seen = self._evaluate(self.validation, outputs)
+            if seen is None:  # this epoch is judged when training goes on
                 return Status.STOPPED if self.stop.is_set() else Status.DEADLINE
-            logs["val_loss"] = loss
-            of_validation = _metrics(metrics, errors, config, self.validation)
+            logs["val_loss"] = loss = float(seen.total / len(self.validation))
+            of_validation = _metrics(metrics, seen.errors.tolist(), config, self.validation)
             logs.update({f"val_{name}": value for name, value in of_validation.items()})
             if score is not None:
                 last = outputs[:, 0] if steps == 1 else outputs
@@ -282,25 +282,46 @@ class _Run:
         self.evaluator = Network(self.network.model, windows.lookback, rows)
         return self.evaluator
 
-    def _evaluate(self, windows: Windows, outputs: F32) -> tuple[float | None, list[float]]:
-        """Mean loss, None if cut off, and sums of errors; `outputs` (N, steps, H) are filled."""
+    def _evaluate(self, windows: Windows, outputs: F32) -> _Evaluation | None:
+        """All windows evaluated, None if cut off; `outputs` (N, steps, H) are filled."""
         network = self._evaluator_for(windows)
-        errors, total, position = np.zeros(3), 0.0, 0
-        while position < len(windows):
+        seen = _Evaluation(network, self.state.weights, windows, self.config, outputs)
+        while seen.position < len(windows):
             batches = self._affordable_batches(self.seconds_per_judged, len(windows))
             if batches == 0:
-                return None, errors.tolist()
-            until = min(len(windows), position + batches * network.batch)
-            began, before = time.monotonic(), position
-            ended, position, total = _evaluate(
-                network, self.state.weights, windows, self.config, outputs, before, until, self.stop, total,
-                errors,
-            )  # fmt: skip
-            if ended != SPAN_DONE:
-                return None, errors.tolist()
-            done = math.ceil((position - before) / network.batch)
+                return None
+            began, before = time.monotonic(), seen.position
+            if not seen.go_on(min(len(windows), before + batches * network.batch), self.stop):
+                return None
+            done = math.ceil((seen.position - before) / network.batch)
             self.seconds_per_judged = (time.monotonic() - began) / max(done, 1)
-        return total / len(windows), errors.tolist()
+        return seen
+
+
+@dataclass
+class _Evaluation:
+    """Windows evaluated up to `position`: their outputs (N, steps, H), loss sum and sums of errors (3,)."""
+
+    network: Network
+    weights: F32
+    windows: Windows
+    config: TrainConfig
+    outputs: F32
+    position: int = 0
+    total: float = 0.0
+    errors: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+
+    def go_on(self, until: int, stop: StopFlag) -> bool:
+        """Evaluate the windows before `until`; False if stopped on the way."""
+        network, windows, config = self.network, self.windows, self.config
+        ended, self.position, self.total = evaluate_span(
+            network.workspace, network.table, network.rates, self.weights,
+            windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
+            windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
+            _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), self.outputs,
+            self.position, until, stop.memory, self.total, self.errors,
+        )  # fmt: skip
+        return bool(ended == SPAN_DONE)
 
 
 def _first_step(config: TrainConfig, data: Windows) -> int:
@@ -321,29 +342,6 @@ def _metrics(
     return {name: known[name] for name in names}
 
 
-def _evaluate(
-    network: Network,
-    weights: F32,
-    windows: Windows,
-    config: TrainConfig,
-    outputs: F32,
-    position: int,
-    until: int,
-    stop: StopFlag,
-    total: float,
-    errors: npt.NDArray[np.float64],
-) -> tuple[int, int, float]:
-    """Windows position to `until`: how it ended, the next position, and the loss sum from `total` on."""
-    ended, position, total = evaluate_span(
-        network.workspace, network.table, network.rates, weights,
-        windows.inputs, windows.starts, windows.lookback, windows.targets, windows.target_starts,
-        windows.target_step, np.arange(len(windows), dtype=np.int64), network.batch,
-        _first_step(config, windows), LOSSES.index(config.loss), _loss_shape(config), outputs, position,
-        until, stop.memory, total, errors,
-    )  # fmt: skip
-    return ended, position, float(total)
-
-
 def predict(
     model: ModelConfig,
     weights: Any,
@@ -354,7 +352,8 @@ def predict(
 ) -> F32:
     """The model's outputs: (N, H), or (N, L, H) if it returns a sequence.
 
-    `last_step` gives (N, H) in either case. The targets of `data` are not looked at.
+    `last_step` gives (N, H) in either case. The targets of `data` are not looked at. A window that holds NaN
+    or an infinity may give NaN, and changes nothing in the outputs of the others.
     """
     weights = np.require(weights, np.float32, ["C", "A", "W"])
     count = parameter_count(model)
@@ -376,5 +375,5 @@ def predict(
     outputs = np.empty((len(data), steps, model.output_size), np.float32)
     if len(data):
         network = Network(model, data.lookback, min(batch_size, len(data)))
-        _evaluate(network, weights, blank, TrainConfig(), outputs, 0, len(data), StopFlag(), 0.0, np.zeros(3))
+        _Evaluation(network, weights, blank, TrainConfig(), outputs).go_on(len(data), StopFlag())
     return outputs if model.returns_sequence and not last_step else outputs[:, 0]
