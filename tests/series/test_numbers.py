@@ -10,7 +10,7 @@ import pytest
 
 from lstune.errors import DataError
 from lstune.series import read_series
-from lstune.series._numbers import find_mark, parse_numbers
+from lstune.series._numbers import _parse_texts, find_mark, parse_numbers
 from lstune.series.read import read_rows
 from lstune.series.reading import parse_reading
 
@@ -123,7 +123,10 @@ def test_a_leading_zero_proves_the_decimal_comma(file):
     assert np.array_equal(series.values, np.arange(ROWS) / 1000)
     assert told(series, "comma was read as the decimal mark", "--read decimal=. or, in Python, decimal='.'")
     assert parse_numbers(["0,007", "1,234"]).values.tolist() == [0.007, 1.234]
-    assert parse_numbers(["1,007", "1,234"]).values.tolist() == [1007, 1234]
+    groups = parse_numbers(["1,007", "1,234"])
+    assert groups.values.tolist() == [1007, 1234]
+    assert "as a thousands mark; if it is the decimal mark, say --read decimal=, or" in groups.notes[0]
+    assert parse_numbers(["1,007", "966"]).notes == ("Thousands marks were removed",)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +208,21 @@ def test_plain_numbers_with_empty_cells_are_the_same_bits(empty):
     assert np.isnan(numbers.values[7])
     assert np.delete(numbers.values, 7).tolist() == list(map(float, cells[:7] + cells[8:]))
     assert not numbers.bad
+
+
+@pytest.mark.parametrize("form", ["{:,.2f}", "{:.3f}", "{:,.1f}", "{:,.0f}"])
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize("decimal", [None, ".", ","])
+def test_columns_of_one_shape_are_read_as_any_other(form, mark, decimal):
+    values = np.random.default_rng(0).normal(0, 2000, 300)
+    cells = [form.format(value) for value in values]
+    if mark == ",":
+        cells = [cell.translate(str.maketrans(",.", ".,")) for cell in cells]
+    cells[5] = "NA"
+    found = parse_numbers(cells, decimal=decimal, comma_file=False)
+    plain = _parse_texts(np.array(cells, dtype=object), decimal, False, frozenset(), lambda: None)
+    np.testing.assert_array_equal(found.values, plain.values)
+    assert (found.bad, found.notes) == (plain.bad, plain.notes)
 
 
 def test_cells_are_shown_where_no_column_holds_numbers(file):

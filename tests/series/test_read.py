@@ -61,6 +61,10 @@ DIALECTS = {
     "german thousands": table(";", number=german),
     "english thousands quoted": table(number=lambda v: f'"{v:,.2f}"'),
     "english thousands": table(";", number="{:,.2f}".format),
+    "no header, compact dates": table(stamp="{:%Y%m%d}", header=None),
+    "no header, nanoseconds since 1970, newest first": table(
+        stamp="{0.value}", header=None, stamps=DAYS[::-1], values=VALUES[::-1]
+    ),
     "blank thousands": table(";", number=lambda v: f"{v:,.2f}".replace(",", "\u00a0").replace(".", ",")),
     "swiss thousands": table(";", number=lambda v: f"{v:,.2f}".replace(",", "'")),
     "currency": table(number=lambda v: f'"${v:,.2f}"'),

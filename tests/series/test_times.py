@@ -183,6 +183,8 @@ def test_days_as_excel_counts_them(tmp_path, stamps, digits):
     check(series, stamps)
     assert "Numbers were read as days since 1899-12-30, as Excel counts" in series.notes
     check(read(tmp_path, texts, "t;y", timestamp="t"), stamps)
+    seconds = [str(s.value // 10**9) for s in stamps]
+    check(read(tmp_path, seconds, "ts;y"), stamps)
     assert not read(tmp_path, texts, "time;y").has_timestamps  # which may count anything
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ _COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 _DOT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _ANY_DOT_GROUPS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _COMMA_DECIMAL = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+),\d+([eE][+-]?\d+)?|[+-]?,\d+")
+_COMMA_SHAPE = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+,\d+|\d+(?:,\d+)?)")
+_POINT_SHAPE = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _SMALL = re.compile(r"[+-]?\d{1,3}")
 _SAY = "say --read decimal={0} or, in Python, decimal='{0}'"
 
@@ -89,12 +91,16 @@ def parse_numbers(
     them.  mark: the decimal mark that the file's other columns prove, asked where a column proves none.
     """
     cells = np.asarray(cells, dtype=object)
-    numbers = None
+    numbers, filled = None, cells
     if decimal != ",":
         numbers = _plain_numbers(cells)
-        if numbers is None:
-            numbers = _plain_numbers(_without_missing(cells, missing))
-    if numbers is None or (missing and numbers.infinite) or (decimal is None and _grouped(cells, numbers)):
+    if numbers is None:
+        filled = _without_missing(cells, missing)
+        numbers = (_plain_numbers(filled) if decimal != "," else None) or _shaped_numbers(filled, decimal)
+    if numbers is not None and decimal is None and _grouped(filled, numbers):
+        found, notes = _decide([cell.strip() for cell in filled if isinstance(cell, str)], comma_file, mark)
+        numbers = replace(numbers, notes=tuple(notes)) if found == "." else None
+    if numbers is None or (missing and numbers.infinite):
         numbers = _parse_texts(cells, decimal, comma_file, missing, mark)
     if missing:
         texts = [text if _COMMA_GROUPS.fullmatch(text) else text.replace(",", ".") for text in missing]
@@ -119,6 +125,26 @@ def _without_missing(cells: Any, missing: frozenset[str]) -> Any:
     texts = pd.Series(cells, dtype=object)
     empty = texts.isna() | texts.str.strip().str.lower().isin(MISSING | missing)
     return np.where(empty, np.nan, cells) if empty.any() else cells
+
+
+def _shaped_numbers(cells: Any, decimal: str | None) -> Numbers | None:
+    """A column written throughout as 1.234,5 or 1,234.5, proven: as `_parse_texts` reads it, but faster."""
+    known = np.array([cell == cell for cell in cells], dtype=bool)
+    if not all(isinstance(cell, str) for cell in cells[known]):
+        return None
+    texts = [cell.strip() for cell in cells[known]]
+    for mark, group, shape in ((",", ".", _COMMA_SHAPE), (".", ",", _POINT_SHAPE)):
+        if decimal not in (None, mark) or not all(map(shape.fullmatch, texts)):
+            continue
+        if decimal is None and not any(_proof(text) == mark for text in texts):
+            return None
+        values = np.full(len(cells), np.nan)
+        values[known] = np.array([text.replace(group, "").replace(",", ".") for text in texts], np.float64)
+        notes = () if decimal else (_comma_note(),)
+        if mark == "." and not decimal:
+            notes = ("Thousands marks were removed",) if any("," in text for text in texts) else ()
+        return Numbers(values, {}, [], notes)
+    return None
 
 
 def _grouped(cells: Any, numbers: Numbers) -> bool:
@@ -261,7 +287,8 @@ def _decide(texts: list[str], comma_file: bool, mark: Callable[[], str | None]) 
         return ",", [_comma_note() if decimals else _groups_note("point", str(dots), ".")]
     if commas is not None:  # none of them proves anything: single groups
         if comma_file:
-            return ".", removed
+            alone = all(map(_COMMA_GROUPS.fullmatch, texts))  # as are decimals of three digits
+            return ".", [_groups_note("comma", commas, ",")] if alone else removed
         if _fit(texts, ",") > 0:
             return ".", [_groups_note("comma", commas, ",")]
         return ",", [_comma_note()]

@@ -17,8 +17,9 @@ from lstune.series._times import Times, from_parts, half_days, looks_like_time, 
 __all__ = ["TIME_NAMES", "bare", "cells_of", "check_times", "find_times", "read_times"]
 
 TIME_NAMES = (
-    "timestamp", "datetime", "date_time", "date", "time", "ds", "day", "month", "week", "period", "quarter",
-    "year", "index", "datum", "fecha", "unix", "epoch", "utc_timestamp", "observation_date", "zeit",
+    "timestamp", "time_stamp", "ts", "datetime", "date_time", "date", "time", "ds", "day", "month", "week",
+    "period", "quarter", "year", "index", "datum", "fecha", "unix", "epoch", "unix_time", "unix_timestamp",
+    "utc_timestamp", "observation_date", "zeit",
     "zeitpunkt", "zeitstempel",
 )  # fmt: skip
 # A column of one of these names that cannot be read is a mistake to tell, not one column among others.
@@ -36,6 +37,7 @@ _PARTS = {
 }
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _FOOTER = 5  # rows below a table at most
+_NO_NAME, _NAMELESS = re.compile(r"column_\d+"), 3
 _WITH_CLOCK = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T, ]+\d{1,2}:\d\d.*")
 _ZONE_NAME = re.compile(r"\d:\d\d\S* ?([A-Z]{2,5})$")
 _YEAR = re.compile(r"(?<!\d)(\d{4})(?=\D|$|\d{4}$)")
@@ -76,6 +78,24 @@ def find_times(
             broken.append((named, cells, times))
     for named, cells, times in broken:
         check_times(named, cells, times, where)
+    return _nameless_numbers(frame, days, target)
+
+
+def _nameless_numbers(
+    frame: pd.DataFrame, days: bool | None, target: str | None
+) -> tuple[tuple[str, ...], Times | None]:
+    """A column of a file without header that holds dates as long numbers; ((), None) if none does.
+
+    Without a name to tell, numbers of other lengths must rise or fall all the way.
+    """
+    for column in frame.columns[:_NAMELESS]:
+        first = str(frame[column].iloc[0]).strip()
+        if column == target or not _NO_NAME.fullmatch(column) or not re.fullmatch(r"\d{8,19}", first):
+            continue
+        times = read_times(frame, (column,), days, serial=False)[1]
+        steps = np.diff(times.stamps.to_numpy()).astype(np.int64)
+        if times.readable == 1 and (len(first) == 8 or (steps >= 0).all() or (steps <= 0).all()):
+            return (column,), times
     return (), None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,7 +181,7 @@ def _from_numbers(numbers: npt.NDArray[np.float64], serial: bool) -> Times:
         return _formatted(numbers, "%Y%m", "Numbers were read as year and month")
     if whole and low >= 15000101 and high <= 25001231 and _are_dates(known):
         return _formatted(numbers, "%Y%m%d", "Numbers were read as year, month and day")
-    if serial and low >= 20_000 and high <= 80_000:  # 1954 to 2119
+    if serial and low >= 10_000 and high <= 80_000:  # 1927 to 2119
         seconds = np.round(np.where(np.isfinite(numbers), numbers, 0.0) * 86400).astype("timedelta64[s]")
         stamps = np.where(np.isfinite(numbers), np.datetime64("1899-12-30", "s") + seconds, _NAT)
         return Times(
@@ -266,7 +268,7 @@ def _formatted(numbers: npt.NDArray[np.float64], form: str, note: str) -> Times:
 def _from_texts(texts: npt.NDArray[np.object_], days: bool | None = None) -> Times:
     whole = "\n".join(texts)  # asked once: most files have none of these, and many rows
     if re.search(r"(?i)^[a-z]|[a-y.]$|\sz$|[^\S\n][^\S\n]", whole, re.MULTILINE):
-        texts = np.array([_plain(text) for text in texts], dtype=object)
+        texts = _plain(texts, whole)
     if "24:00" not in whole:
         return _from_tidy_texts(texts, days)
     late = np.array([bool(_DAY_END.search(text)) for text in texts])
@@ -277,10 +279,18 @@ def _from_texts(texts: npt.NDArray[np.object_], days: bool | None = None) -> Tim
     return Times(times.stamps + pd.to_timedelta(late.astype(np.int64), unit="D"), times.notes)
 
 
-def _plain(text: str) -> str:
-    """Without the name of the weekday, with a Z for UTC, hours of 24."""
-    text = _UTC.sub("Z" if ":" in text else "", " ".join(text.split()))
-    return half_days(_WEEKDAY.sub("", text, count=1))
+def _plain(texts: npt.NDArray[np.object_], whole: str) -> npt.NDArray[np.object_]:
+    """Without the name of the weekday, with a Z for UTC, hours of 24; `whole` are the texts, a line each."""
+    ways: tuple[tuple[str, Callable[[str], str]], ...] = (
+        (r"^\s|\s$|[^\S\n ]|  ", lambda text: " ".join(text.split())),
+        (r"(?i)(?:UTC|GMT|Z)$", lambda text: _UTC.sub("Z" if ":" in text else "", text)),
+        (r"(?i)^[a-z]", lambda text: _WEEKDAY.sub("", text, count=1)),
+        (r"(?i)[ap]\.? ?m", half_days),
+    )
+    for form, tidy in ways:
+        if re.search(form, whole, re.MULTILINE):
+            texts = np.array([tidy(text) for text in texts], dtype=object)
+    return texts
 
 
 def half_days(text: str) -> str:
@@ -386,12 +396,19 @@ def _from_iso(texts: npt.NDArray[np.object_], days: bool | None) -> Times:
         )
     index = pd.Index(list(texts), dtype=object)
     if any(map(_ZONE.search, texts)):
-        walls = [_ZONE.sub(r"\1", text) for text in texts]  # offsets change with summer time
-        local = pd.DatetimeIndex(pd.to_datetime(pd.Index(walls), format="ISO8601", errors="coerce"))
-        if _are_days(local, days) and not all(text.endswith("Z") for text in texts if text):
-            return Times(local, (_DAYS_NOTE,))
+        first = _walls(texts[:50]).dropna()
+        if (first == first.normalize()).all() and not all(text.endswith("Z") for text in texts if text):
+            local = _walls(texts)
+            if _are_days(local, days):
+                return Times(local, (_DAYS_NOTE,))
         return _from_dates(pd.to_datetime(index, format="ISO8601", errors="coerce", utc=True))
     return _from_dates(pd.to_datetime(index, format="ISO8601", errors="coerce"))
+
+
+def _walls(texts: npt.NDArray[np.object_]) -> pd.DatetimeIndex:
+    """Zoned timestamps as the clocks of their zone show them; offsets change with summer time."""
+    walls = [_ZONE.sub(r"\1", text) for text in texts]
+    return pd.DatetimeIndex(pd.to_datetime(pd.Index(walls), format="ISO8601", errors="coerce"))
 
 
 def _dashed(found: re.Match[str]) -> str:
@@ -400,8 +417,10 @@ def _dashed(found: re.Match[str]) -> str:
 
 def _from_numeric_dates(texts: npt.NDArray[np.object_]) -> Times:
     """Dates such as 03/04/2021: which part is the day is decided by all rows, or else by regular order."""
-    known = [part for part in map(_NUMERIC.fullmatch, texts) if part]
-    separator, sample = known[0][2], known[0][0]
+    # Many rows of a day have its date: each counts as often as it is there, and the first one is shown.
+    heads = Counter(text[:10] if len(text) > 10 and not text[10].isdigit() else text for text in texts)
+    known = [part for part in map(_NUMERIC.fullmatch, heads) if part]
+    separator = known[0][2]
     short = len(known[0][4]) == 2
     numbers = {
         "dmy": (1, 3),
@@ -409,19 +428,24 @@ def _from_numeric_dates(texts: npt.NDArray[np.object_]) -> Times:
         **({"ymd": (4, 3)} if short else {}),
     }
     possible = {
-        kind: sum(1 <= int(part[day]) <= 31 and 1 <= int(part[month]) <= 12 for part in known)
+        kind: sum(
+            heads[part[0]] for part in known if 1 <= int(part[day]) <= 31 and 1 <= int(part[month]) <= 12
+        )
         for kind, (day, month) in numbers.items()
     }
     kinds = [kind for kind, count in possible.items() if count == max(possible.values())]
-    utc = ("Timestamps with a time zone were converted to UTC",) if sample.endswith("Z") else ()
-    tidy = np.array(
-        [re.sub(r"[T,]\s*|\s+", " ", text.removesuffix("Z")).strip() for text in texts], dtype=object
-    )
-    heads = tidy[tidy != ""][:20]
+    zoned = next(text for text in texts if _NUMERIC.fullmatch(text)).endswith("Z")
+    utc = ("Timestamps with a time zone were converted to UTC",) if zoned else ()
+    tidy = texts
+    if re.search(r"[T,Z\t]|  ", "\n".join(texts)):
+        tidy = np.array(
+            [re.sub(r"[T,]\s*|\s+", " ", text.removesuffix("Z")).strip() for text in texts], dtype=object
+        )
+    some = tidy[tidy != ""][:20]
 
     def read(kind: str) -> tuple[pd.DatetimeIndex, tuple[str, ...]]:
         form = separator.join(f"%{part}" for part in (kind if short else kind.replace("y", "Y")))
-        good = [np.count_nonzero(_to_dates(heads, form + clock).notna()) for clock in _TIMES_OF_DAY]
+        good = [np.count_nonzero(_to_dates(some, form + clock).notna()) for clock in _TIMES_OF_DAY]
         stamps = _to_dates(tidy, form + _TIMES_OF_DAY[int(np.argmax(good))])
         return _not_ahead(stamps) if short else (stamps, ())
 
