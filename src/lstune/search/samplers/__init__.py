@@ -6,6 +6,7 @@ To add one: a file in this folder, a line in `SAMPLERS`, and a factory in the co
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from lstune.errors import ConfigError, explain, nearest
@@ -14,63 +15,24 @@ from lstune.search.samplers._base import Context, Sampler, Suggestion
 __all__ = ["METHODS", "SAMPLERS", "Context", "Sampler", "Suggestion", "make_sampler", "method_parts"]
 
 
-def _manual(**options: Any) -> Sampler:
-    from lstune.search.samplers.manual import ManualSampler
+def _late(module: str, name: str) -> Callable[..., Sampler]:
+    """What makes the sampler `name` of a module here; imported only then, for some load slow packages."""
 
-    return ManualSampler(**options)
+    def make(**options: Any) -> Sampler:
+        return getattr(import_module(f"{__name__}.{module}"), name)(**options)
 
-
-def _grid(**options: Any) -> Sampler:
-    from lstune.search.samplers.grid import GridSampler
-
-    return GridSampler(**options)
-
-
-def _random(**options: Any) -> Sampler:
-    from lstune.search.samplers.random import RandomSampler
-
-    return RandomSampler(**options)
-
-
-def _qmc(**options: Any) -> Sampler:
-    from lstune.search.samplers.qmc import QmcSampler
-
-    return QmcSampler(**options)
-
-
-def _gp(**options: Any) -> Sampler:
-    from lstune.search.samplers.gp.sampler import GpSampler
-
-    return GpSampler(**options)
-
-
-def _tpe(**options: Any) -> Sampler:
-    from lstune.search.samplers.tpe import make_tpe
-
-    return make_tpe(**options)
-
-
-def _smac(**options: Any) -> Sampler:
-    from lstune.search.samplers.smac import SmacSampler
-
-    return SmacSampler(**options)
-
-
-def _cmaes(**options: Any) -> Sampler:
-    from lstune.search.samplers.cmaes import CmaesSampler
-
-    return CmaesSampler(**options)
+    return make
 
 
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
-    "manual": _manual,
-    "grid": _grid,
-    "random": _random,
-    "qmc": _qmc,
-    "gp": _gp,
-    "tpe": _tpe,
-    "smac": _smac,
-    "cmaes": _cmaes,
+    "manual": _late("manual", "ManualSampler"),
+    "grid": _late("grid", "GridSampler"),
+    "random": _late("random", "RandomSampler"),
+    "qmc": _late("qmc", "QmcSampler"),
+    "gp": _late("gp.sampler", "GpSampler"),
+    "tpe": _late("tpe", "make_tpe"),
+    "smac": _late("smac", "SmacSampler"),
+    "cmaes": _late("cmaes", "CmaesSampler"),
 }
 
 # A method is a sampler with a scheduler. What was chosen by hand is trained to the end, all else goes with

@@ -6,10 +6,13 @@ To add one: a file in this folder, a line in `SCHEDULERS`, and a factory in the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lstune.errors import ConfigError, explain, nearest
 from lstune.search.schedulers._base import NewTrial, Promotion, Scheduler, rung_epochs
+from lstune.search.schedulers.asha import AshaScheduler
+from lstune.search.schedulers.hyperband import HyperbandScheduler
+from lstune.search.schedulers.median import MedianScheduler
+from lstune.search.schedulers.none import NoScheduler
 
 __all__ = [
     "SCHEDULERS",
@@ -22,35 +25,12 @@ __all__ = [
 ]
 
 
-def _none(**s: Any) -> Scheduler:
-    from lstune.search.schedulers.none import NoScheduler
-
-    return NoScheduler(s["max_epochs"])
-
-
-def _median(**s: Any) -> Scheduler:
-    from lstune.search.schedulers.median import MedianScheduler
-
-    return MedianScheduler(s["max_epochs"], s["min_epochs"])
-
-
-def _asha(**s: Any) -> Scheduler:
-    from lstune.search.schedulers.asha import AshaScheduler
-
-    return AshaScheduler(s["max_epochs"], s["min_epochs"], s["factor"])
-
-
-def _hyperband(**s: Any) -> Scheduler:
-    from lstune.search.schedulers.hyperband import HyperbandScheduler
-
-    return HyperbandScheduler(s["max_epochs"], s["min_epochs"], s["factor"], s["iterations"])
-
-
+# Each is given max_epochs, min_epochs, factor and iterations.
 SCHEDULERS: dict[str, Callable[..., Scheduler]] = {
-    "none": _none,
-    "median": _median,
-    "asha": _asha,
-    "hyperband": _hyperband,
+    "none": lambda max_epochs, **_: NoScheduler(max_epochs),
+    "median": lambda max_epochs, min_epochs, **_: MedianScheduler(max_epochs, min_epochs),
+    "asha": lambda max_epochs, min_epochs, factor, **_: AshaScheduler(max_epochs, min_epochs, factor),
+    "hyperband": HyperbandScheduler,
 }
 
 
