@@ -6,9 +6,10 @@ python tools/make_cli_docs.py --check    # fail if the page is not current
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
+
+from _pages import write_or_check
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 HEAD = """# Commands
@@ -63,9 +64,4 @@ def _row(param: Any) -> str | None:
 
 
 if __name__ == "__main__":
-    made = make()
-    if "--check" in sys.argv[1:]:
-        sys.exit(
-            0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else f"{PAGE} is not current"
-        )
-    PAGE.write_text(made, encoding="utf-8")
+    write_or_check(PAGE, make())

@@ -13,6 +13,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from _pages import write_or_check
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "python.md"
 HEAD = """# Python
 
@@ -156,9 +158,4 @@ def _arguments(lines: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    made = make()
-    if "--check" in sys.argv[1:]:
-        sys.exit(
-            0 if PAGE.exists() and PAGE.read_text(encoding="utf-8") == made else f"{PAGE} is not current"
-        )
-    PAGE.write_text(made, encoding="utf-8")
+    write_or_check(PAGE, make())
