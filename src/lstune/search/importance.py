@@ -21,7 +21,7 @@ __all__ = ["Importances", "importances"]
 
 F64 = npt.NDArray[np.float64]
 # Fewer trials say nothing about a dozen parameters.
-LEAST_TRIALS = 10
+_LEAST_TRIALS = 10
 _TREES = 32
 _MOST_TRIALS = 1000
 # A tree has at most about so many leaves: finer ones fit noise and cost time.
@@ -55,7 +55,7 @@ def importances(space: Space, trials: Iterable[TrialRecord], *, seed: int = 0) -
     usable = [trial for trial in trials if trial.has_value][-_MOST_TRIALS:]
     epochs, found = _comparable(usable)
     names = [name for name in space.searched if len({repr(t.params.get(name)) for t, _ in found}) > 1]
-    if len(found) < LEAST_TRIALS or not names:
+    if len(found) < _LEAST_TRIALS or not names:
         return None
     points = np.array([[_unit(space, name, trial) for name in names] for trial, _ in found])  # (N, D)
     values = np.array([value for _, value in found])
@@ -104,7 +104,7 @@ def _comparable(trials: list[TrialRecord]) -> tuple[int, list[tuple[TrialRecord,
         for epoch in trial.curve:
             counts[epoch] = counts.get(epoch, 0) + 1
     rungs = {epoch for trial in trials for epoch, _ in trial.rungs}
-    shared = {epoch: counts.get(epoch, 0) for epoch in rungs if counts.get(epoch, 0) >= LEAST_TRIALS}
+    shared = {epoch: counts.get(epoch, 0) for epoch in rungs if counts.get(epoch, 0) >= _LEAST_TRIALS}
     if not shared:
         return 0, [(trial, float(trial.value)) for trial in trials if trial.value is not None]
     rung = max(shared, key=lambda epoch: (shared[epoch], epoch))

@@ -18,7 +18,19 @@ import numpy as np
 
 from lstune.errors import SpaceError, explain
 
-__all__ = ["Choice", "Fixed", "Float", "Int", "Parameter", "Scalar", "param_from_dict", "param_to_dict"]
+__all__ = [
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "Parameter",
+    "Scalar",
+    "make_plain",
+    "param_from_dict",
+    "param_to_dict",
+    "plain",
+    "same",
+]
 
 Scalar = Union[bool, int, float, str, None]
 When = Mapping[str, Any]

@@ -36,7 +36,7 @@ __all__ = ["Study", "TrialLost"]
 
 # How often a sampler is asked again when its suggestion has been tried before.
 _ATTEMPTS = 2
-SPEC_VERSION = 1
+_SPEC_VERSION = 1
 
 
 class TrialLost(StudyError):
@@ -83,7 +83,7 @@ class Study:
         self.n_trials = n_trials
         self.max_epochs = max_epochs
         self.spec: dict[str, Any] = {
-            "version": SPEC_VERSION,
+            "version": _SPEC_VERSION,
             "space": space.to_dict(),
             "sampler": sampler,
             "scheduler": scheduler,

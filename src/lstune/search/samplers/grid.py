@@ -12,7 +12,7 @@ from lstune.search.samplers._base import Context, Sampler, Suggestion
 from lstune.search.samplers._sobol import sobol_engine
 from lstune.search.space import Space, canonical_key, setting_at, setting_from_unit
 
-__all__ = ["GridSampler", "grid_size", "grid_space"]
+__all__ = ["GridSampler", "check_grid", "grid_size", "grid_space"]
 
 
 def grid_space(space: Space, points: int = 5) -> Space:

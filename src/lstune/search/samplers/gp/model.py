@@ -21,6 +21,7 @@ __all__ = [
     "Hyper",
     "Likelihood",
     "Posterior",
+    "default_theta",
     "fit",
     "matern",
     "matern_with_slope",
