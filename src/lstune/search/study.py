@@ -226,53 +226,20 @@ class Study:
                 if self._lost(number):
                     self._curves.pop(number, None)
                     raise TrialLost(explain("A trial is told by the process that has it", number))
-            told = self._told(number, value, TrialState(state), epochs, reason, now, attrs)
+            reported = self._curves.get(number, {})
+            told = _ended(self._running(number), reported, value, TrialState(state), epochs, reason)
+            told = replace(
+                told,
+                order=self._tells,
+                finished=told.finished if now is None else now,
+                attrs={**told.attrs, **(attrs or {})},
+            )
+            early = told.epochs < told.job[1]
+            if told.state is TrialState.COMPLETE and not early and self._scheduler.stops_at(told) is not None:
+                told = replace(told, state=TrialState.PAUSED)
             self._put(told)
         # Only now: if storage fails, nothing is lost and tell may be called again.
         self._curves.pop(number, None)
-        return told
-
-    def _told(
-        self,
-        number: int,
-        value: float | None,
-        state: TrialState,
-        epochs: int | None,
-        reason: str | None,
-        now: float | None,
-        attrs: Mapping[str, Any] | None,
-    ) -> TrialRecord:
-        trial = self._running(number)
-        finite = value is not None and math.isfinite(value)
-        if state in (TrialState.RUNNING, TrialState.PAUSED):
-            raise StudyError(explain("A trial is told complete, pruned, diverged or failed", state.value))
-        if state is TrialState.COMPLETE and not finite:
-            state, reason = TrialState.DIVERGED, reason or f"the value is {value}"
-        curve = {**trial.curve, **self._curves.get(number, {})}
-        reached = trial.job[1] if epochs is None else int(epochs)
-        if epochs is None and state is not TrialState.COMPLETE:
-            reached = max([trial.epochs, *curve])
-        rungs = trial.rungs
-        if state is TrialState.COMPLETE:
-            assert value is not None
-            rungs = (*rungs, (reached, float(value)))
-        told = replace(
-            trial,
-            state=state,
-            value=float(value) if finite and value is not None and not state.is_failure else None,
-            epochs=reached,
-            curve=curve,
-            rungs=rungs,
-            order=self._tells,
-            reason=reason,
-            finished=now if now is not None else trial.finished,
-            attrs={**trial.attrs, **(attrs or {})},
-        )
-        if state is TrialState.PRUNED and not finite and curve:
-            told = replace(told, value=min(curve.values()))
-        early = reached < trial.job[1]
-        if state is TrialState.COMPLETE and not early and self._scheduler.stops_at(told) is not None:
-            told = replace(told, state=TrialState.PAUSED)
         return told
 
     def take_over(self, number: int) -> None:
@@ -388,3 +355,30 @@ class Study:
         if self._store is not None:
             for record in self._store.changed():
                 self._note(record)
+
+
+def _ended(
+    trial: TrialRecord,
+    reported: Mapping[int, float],
+    value: float | None,
+    state: TrialState,
+    epochs: int | None,
+    reason: str | None,
+) -> TrialRecord:
+    """The trial after its piece of work has ended like this, see `Study.tell`; `reported` are its values."""
+    if state in (TrialState.RUNNING, TrialState.PAUSED):
+        raise StudyError(explain("A trial is told complete, pruned, diverged or failed", state.value))
+    finite = float(value) if value is not None and math.isfinite(value) else None
+    if state is TrialState.COMPLETE and finite is None:
+        state, reason = TrialState.DIVERGED, reason or f"the value is {value}"
+    curve, rungs = {**trial.curve, **reported}, trial.rungs
+    if epochs is None:
+        epochs = trial.job[1] if state is TrialState.COMPLETE else max([trial.epochs, *curve])
+    if state is TrialState.COMPLETE and finite is not None:
+        rungs = (*rungs, (int(epochs), finite))
+    if state is TrialState.PRUNED and finite is None:
+        finite = min(curve.values(), default=None)
+    shown = None if state.is_failure else finite
+    return replace(
+        trial, state=state, value=shown, epochs=int(epochs), curve=curve, rungs=rungs, reason=reason
+    )
