@@ -394,8 +394,9 @@ def test_budget_ends_the_search_and_the_trial_goes_on_later(data, tmp_path):
     assert later.oracle.trials["0"].score == whole.oracle.trials["0"].score
     assert not (folder / "progress.npz").exists()
     assert parse_budget("2h") == 7200
+    assert parse_budget("1h30m") == 5400
     assert parse_budget(90) == 90
-    for wrong in ("soon", "0s", "-3m"):
+    for wrong in ("soon", "0s", "-3m", "1.2.3"):
         with pytest.raises(ValueError, match="budget"):
             parse_budget(wrong)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lstune.engine.state import StopFlag
-from lstune.errors import explain
+from lstune.errors import UserError, explain
 from lstune.kt.display import Display
 from lstune.kt.errors import FailedTrialError, FatalError, SearchOver
 from lstune.kt.hypermodel import build_model, get_hypermodel
@@ -21,24 +20,22 @@ from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import best_step, metrics_of, validate_results
 from lstune.kt.trial import Trial, TrialStatus, load_json, save_json
+from lstune.tuning.clock import parse_duration
 
 __all__ = ["BaseTuner", "parse_budget"]
 
 log = logging.getLogger("lstune.kt")
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # An idle worker looks again after this many seconds even if nobody woke it.
 _IDLE_SECONDS = 0.5
 
 
 def parse_budget(budget: str | float | None) -> float | None:
-    """Seconds for "90s", "10m", "2h" or a number of seconds."""
-    if budget is None:
-        return None
-    match = re.fullmatch(r"\s*([0-9.]+)\s*([smhd]?)\s*", str(budget))
-    if match is None or float(match[1]) <= 0:
-        raise ValueError(explain('A budget is a time such as "90s", "10m" or "2h"', budget))
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    """Seconds for "90s", "10m", "1h30m" or a number of seconds. Raises ValueError, as Keras Tuner does."""
+    try:
+        return None if budget is None else parse_duration(budget)
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 class BaseTuner:
