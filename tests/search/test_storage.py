@@ -330,3 +330,38 @@ def test_a_damaged_record_is_told(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"state":"complete"', b'"state":"compleat"'))
     with pytest.raises(StorageError, match=r"record of trial \d is damaged"):
         Study.load(open_storage(path))
+
+
+def _as_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+LOSSES = {
+    "removed": lambda path: path.unlink(),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "emptied": lambda path: os.truncate(path, 0),
+    "a folder": _as_a_folder,
+}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("harm", LOSSES.values(), ids=LOSSES)
+def test_a_journal_that_is_lost_while_it_is_worked_on_is_told(tmp_path, harm, shared):
+    path = tmp_path / "study.journal"
+    study = make(open_storage(path, shared=shared))
+    job = study.ask()
+    harm(path)
+    for _ in range(2):  # and nothing is begun anew in its place
+        with pytest.raises(StorageError, match=r"in their place, whole.*study\.journal"):
+            study.tell(job.number, 0.5)
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    study = make(open_storage(tmp_path / "study.journal", shared=True))
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match=r"ask\.lock: Permission denied"):
+        study.ask()

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 import lstune
-from lstune.errors import DataError, LstuneError, RunError
+from lstune.errors import DataError, LstuneError, RunError, StudyError
 from lstune.report import write_report
 from lstune.report.read import training_history
 from lstune.series import load_series
@@ -129,3 +129,10 @@ def test_a_file_is_no_runs_folder(tmp_path, act):
     (tmp_path / "passwd").write_text("root:x:0:0\n")
     with pytest.raises(RunError, match="folder that `lstune tune` made"):
         act(tmp_path / "passwd")
+
+
+def test_a_run_whose_study_was_removed(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "run")
+    (folder / "study.journal").unlink()
+    with pytest.raises(StudyError, match="gone from its folder"):
+        lstune.resume(folder, trials=5)

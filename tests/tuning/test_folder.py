@@ -119,11 +119,23 @@ def test_a_lock_without_fcntl(tmp_path, monkeypatch):
 def test_default_folders_do_not_collide(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     now = datetime(2024, 5, 6, 7, 8, 9)
-    first = default_folder("a b/c.csv", now)
-    assert first.as_posix() == "runs/a-b-c-csv-20240506-070809"
-    first.mkdir(parents=True)
-    assert default_folder("a b/c.csv", now).name.endswith("-2")
-    assert default_folder("", now).name.startswith("series-")
+    folders = [default_folder("a b/c.csv", now) for _ in range(3)]  # of runs that begin in the same second
+    assert not folders[1].is_there()
+    for folder in folders:
+        folder.create()
+    assert folders[0].path.as_posix() == "runs/a-b-c-csv-20240506-070809"
+    assert [folder.path.name[-2:] for folder in folders] == ["09", "-2", "-3"]
+    assert folders[2].path.is_dir()
+    assert default_folder("", now).path.name.startswith("series-")
+
+
+def test_a_folder_on_a_disk_that_cannot_be_written_to(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(RunError, match=r"can be written to.*Read-only"):
+        RunFolder(tmp_path).acquire()
 
 
 def test_trials_csv(tmp_path):

@@ -85,7 +85,11 @@ def too_large(*_):
     raise OSError(errno.EFBIG, "File too large", "somewhere")
 
 
-@pytest.mark.parametrize("error", [full, too_large])
+def refused(*_):
+    raise PermissionError(errno.EACCES, "Permission denied", "somewhere")
+
+
+@pytest.mark.parametrize("error", [full, too_large, refused])
 def test_a_trial_does_not_fail_for_a_full_disk(tmp_path, monkeypatch, error):
     with monkeypatch.context() as patch:
         patch.setattr(StateStore, "put", error)

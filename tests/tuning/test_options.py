@@ -115,3 +115,9 @@ def test_whatever_is_given_for_an_option(tmp_path, monkeypatch, name, value):
 def test_a_storage_may_be_a_path(tmp_path):
     assert TuneOptions(storage=tmp_path / "study.journal").to_dict()["storage"] == f"{tmp_path}/study.journal"
     assert TuneOptions(workers=1024).threads == 1024
+
+
+def test_a_file_that_cannot_be_looked_for():
+    """As in a folder that the user may not enter."""
+    with pytest.raises(UserError, match=r"cannot be read.*xxx"):
+        lstune.tune("x" * 300 + ".csv", trials=1)

@@ -25,10 +25,13 @@ from optuna.storages.journal import (
 
 from lstune.errors import ConfigError, StorageError, explain
 
-__all__ = ["FileLock", "JournalFile", "check_journal", "open_journal", "torn_bytes"]
+__all__ = ["FileLock", "JournalFile", "check_journal", "in_place", "open_journal", "torn_bytes"]
 
 # How every record that Optuna writes begins.
 _RECORD = b'{"op_code"'
+# What comes of a journal that is moved, removed or locked up while a study is open.
+_REFUSED = {errno.EACCES, errno.EPERM}
+_LOST = _REFUSED | {errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 # What is wrong with the path itself; the rest (a full disk, say) is told by who knows the run.
 _BAD_PATH = {
     getattr(errno, name)
@@ -48,13 +51,14 @@ class FileLock:
         self._fallback: JournalFileOpenLock | None = None
 
     def acquire(self) -> bool:
-        """Wait for the lock and take it."""
+        """Wait for the lock and take it. Raises StorageError where there can be none."""
         try:
             import fcntl
         except ImportError:
             self._fallback = JournalFileOpenLock(self._path)
             return self._fallback.acquire()
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o644)
+        with in_place(self._path):
+            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._file = descriptor
         return True
@@ -86,6 +90,7 @@ class JournalFile(BaseJournalBackend):
         self._reader = JournalFileBackend(str(path))
         self._lock = FileLock(f"{path}.lock")
         self._buffer: list[dict[str, Any]] | None = None
+        self._written = 0  # where the last line of our own ended: no file of this study is shorter
         self.durable = True
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
@@ -93,7 +98,9 @@ class JournalFile(BaseJournalBackend):
         if self._buffer is not None:
             return
         try:
-            yield from self._reader.read_logs(log_number_from)
+            with in_place(self._path):
+                self._check_size(self._path.stat().st_size)
+                yield from self._reader.read_logs(log_number_from)
         except ValueError as error:  # no JSON, or no UTF-8
             raise _damaged(self._path, error) from error
 
@@ -104,8 +111,9 @@ class JournalFile(BaseJournalBackend):
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         # Without a buffer of Python's: after an error its rest would be written when the file is closed.
-        with self._lock, open(self._path, "r+b", buffering=0) as file:
+        with in_place(self._path), self._lock, open(self._path, "r+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
+            self._check_size(end)
             end -= torn_bytes(self._path)
             file.truncate(end)
             file.seek(end)
@@ -119,6 +127,11 @@ class JournalFile(BaseJournalBackend):
                 # A full disk may have taken half a line, which would spoil the next one.
                 os.truncate(self._path, end)
                 raise
+            self._written = file.tell()
+
+    def _check_size(self, size: int) -> None:
+        if size < self._written:
+            raise _lost(self._path, f"it has {size} bytes, and {self._written} were written")
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -146,6 +159,17 @@ def torn_bytes(path: str | Path) -> int:
                 return torn + step - cut - 1
             torn += step
         return torn
+
+
+@contextmanager
+def in_place(path: str | Path) -> Iterator[None]:
+    """Around the use of an open study's file, or of one beside it: StorageError where it is not to be had."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LOST:
+            raise
+        raise _lost(path, error.strerror, error.errno in _REFUSED) from error
 
 
 def open_journal(path: Path) -> tuple[JournalStorage, JournalFile, int]:
@@ -190,6 +214,11 @@ def check_journal(path: Path) -> None:
     if begin.startswith(b"SQLite format 3"):
         fix = f"For SQLite give sqlite:///{path}"
     raise ConfigError(explain("The file for the study is no journal", str(path), fix))
+
+
+def _lost(path: str | Path, what: str | None, there: bool = False) -> StorageError:
+    rule = "A study's files must stay in their place, whole and open to its runs"
+    return StorageError(explain(rule, f"{path}: {what}", None if there else "Without a copy, start again"))
 
 
 def _damaged(path: Path, error: Exception) -> StorageError:

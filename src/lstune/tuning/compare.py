@@ -175,7 +175,7 @@ def compare(
         columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
         columns |= reading or {}
         series = open_series(data, base.training_share, **columns)
-        folder = RunFolder(out if out is not None else default_folder(f"compare-{series.name}"))
+        folder = RunFolder(out) if out is not None else default_folder(f"compare-{series.name}")
         contest = _Contest(series, base, space, folder, shown)
         contest.run(contenders, range(base.seed, base.seed + seeds))
         return Comparison(folder.path, folder.read_json("compared"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,22 +29,17 @@ __all__ = ["BROKEN_DISK", "RunFolder", "default_folder", "disk_errors"]
 SETTINGS_SCHEMA = 1
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What no other trial would fare better with: disk full, quota used up, files too large for the user's limit,
-# file system read-only, disk broken.
-BROKEN_DISK = _FULL | {errno.EFBIG, errno.EROFS, errno.EIO}
+# file system read-only, disk broken, files of another user.
+BROKEN_DISK = _FULL | {errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}
 # What a folder gives that was removed, or moved, under a process that works in it.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
 
-def default_folder(name: str, now: datetime | None = None) -> Path:
-    """runs/NAME-DATE-TIME in the current folder, with a number behind it if that is taken."""
+def default_folder(name: str, now: datetime | None = None) -> RunFolder:
+    """runs/NAME-DATE-TIME in the current folder, with a number behind it if that is taken when it is made."""
     plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in name).strip("-") or "series"
     stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
-    path = Path("runs") / f"{plain}-{stamp}"
-    number = 2
-    while path.exists():
-        path = Path("runs") / f"{plain}-{stamp}-{number}"
-        number += 1
-    return path
+    return RunFolder(Path("runs") / f"{plain}-{stamp}", own=True)
 
 
 @contextmanager
@@ -54,17 +50,18 @@ def disk_errors(folder: RunFolder, go_on: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError as error:
-        raise StorageError(f"{error} Mend that, and {go_on or _go_on(folder)}") from error
-    except OSError as error:
-        if error.errno in _GONE and folder.lacks(error.filename):
+    except (StorageError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        if isinstance(cause, OSError) and cause.errno in _GONE and folder.lacks(cause.filename):
             raise StorageError(
                 explain(
                     "The run's folder is gone, or a file of it that the run needs",
-                    str(error.filename or folder.path),
+                    str(cause.filename or folder.path),
                     "Start again with another --out",
                 )
             ) from error
+        if isinstance(error, StorageError):
+            raise StorageError(f"{error} Mend that, and {go_on or _go_on(folder)}") from error
         if error.errno not in BROKEN_DISK:
             raise
         said = os.strerror(error.errno) + (f": {error.filename}" if error.filename else "")
@@ -80,12 +77,16 @@ def _go_on(folder: RunFolder) -> str:
 
 
 class RunFolder:
-    """Paths of a run's files, and a lock that one process holds while it works in the folder."""
+    """Paths of a run's files, and a lock that one process holds while it works in the folder.
 
-    def __init__(self, path: str | Path) -> None:
+    own: whether the folder is to be a new one: it gets a number where there is one of the name.
+    """
+
+    def __init__(self, path: str | Path, own: bool = False) -> None:
         if not isinstance(path, (str, Path)) or "\0" in str(path):
             raise UserError(explain("A run's folder is named by text", repr(path)))
         self.path = Path(path)
+        self._own = own
         self._lock: Any = None
         self._lines: dict[int, tuple[Any, str]] = {}
 
@@ -99,7 +100,7 @@ class RunFolder:
         """Make the folder. Raises RunError if it holds a run already, or cannot be made."""
         with self._made():
             taken = (self.path / _FILES["settings"]).exists()
-        if taken:
+        if taken and not self._own:
             raise RunError(
                 explain(
                     "A new run needs a folder of its own", str(self.path), "Choose another one with --out"
@@ -110,12 +111,23 @@ class RunFolder:
     def make(self) -> None:
         """Make the folder if it is not there. Raises RunError if it cannot be made."""
         with self._made():
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            named = self.path.name
+            for number in itertools.count(2):
+                try:
+                    # Two runs that begin in the same second ask for the same one.
+                    self.path.mkdir(exist_ok=not self._own)
+                    break
+                except FileExistsError:
+                    if not self._own:
+                        raise
+                    self.path = self.path.with_name(f"{named}-{number}")
+            self._own = False
 
     def is_there(self) -> bool:
         """Whether the folder is there. Raises RunError if there can be none of that name."""
         with self._made():
-            return self.path.exists()
+            return not self._own and self.path.exists()
 
     @contextmanager
     def _made(self) -> Iterator[None]:
@@ -130,8 +142,11 @@ class RunFolder:
         """Take the folder's lock, which dies with the process. Raises RunError if another process has it."""
         path = self.path / ".lock"
         while self._lock is None:
-            with self._opened():
+            try:
                 lock = open(path, "a")  # noqa: SIM115
+            except OSError as error:
+                rule = "A run's folder must be one that can be written to"
+                raise RunError(explain(rule, f"{self.path}: {error.strerror}")) from None
             if not _try_lock(lock):
                 lock.close()
                 raise RunError(
@@ -145,17 +160,6 @@ class RunFolder:
                 self._lock = lock
             else:  # its owner removed it between the two calls: who comes next would lock another file
                 lock.close()
-
-    @contextmanager
-    def _opened(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in BROKEN_DISK:
-                raise
-            raise RunError(
-                explain("A run's folder must be one that can be written to", f"{self.path}: {error.strerror}")
-            ) from None
 
     def release(self) -> None:
         """Give the lock back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def tune(
         columns = {"target": target, "timestamp": timestamp, "features": features, "known": known}
         columns |= reading or {}
         series = open_series(data, options.training_share, **columns)
-        folder = RunFolder(out if out is not None else default_folder(series.name))
+        folder = RunFolder(out) if out is not None else default_folder(series.name)
         source = str(data) if isinstance(data, (str, Path)) else None
         Work(series, options, space, columns, shown, began, source).run(folder)
         return load(folder.path)
@@ -182,7 +183,7 @@ def _open(data: Any, **reading: Any) -> Series:
         raise UserError(
             explain("A Series is read already", ", ".join(given), "Give these options to read_series")
         )
-    if isinstance(data, str) and not Path(data).expanduser().exists():
+    if isinstance(data, str) and not os.path.exists(os.path.expanduser(data)):
         from lstune import datasets
 
         if data in datasets.list_datasets():

@@ -80,7 +80,7 @@ def open_search(
         spec = store.read_spec()
         if spec is None:
             if not fresh and folder.has_trials():
-                raise StudyError(_gone(store))
+                raise StudyError(_gone(store) if shared else _removed(folder))
             own: dict[str, Any] = {"worker": worker, "context": context} if shared else {}
             study = Study(**settings, n_trials=options.trials, storage=store, **own)
         else:
@@ -164,6 +164,12 @@ def _taken(store: Store) -> str:
         "The storage holds a study of this name already",
         f"{store.study_name} in {store.describe()}",
         f"Join it with --study {store.study_name}, or choose another name with --study",
+    )
+
+
+def _removed(folder: RunFolder) -> str:
+    return explain(
+        "The run's study is gone from its folder", str(folder.journal), "Start again with another --out"
     )
 
 
