@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 import subprocess
 import sys
@@ -7,8 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from lstune.cli import main as entry
 from lstune.cli.app import app
-from lstune.cli.display import LiveProgress, PlainProgress, progress_line
+from lstune.cli.display import LiveProgress, PlainProgress, make_progress, progress_line
 from lstune.cli.table import WIDTH, forecast_table, format_number, result_table
 from lstune.tuning.progress import Snapshot
 
@@ -253,8 +256,51 @@ def test_plain_progress_prints_improvements_and_now_and_then(capsys):
     assert len(lines) == 3
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_display_says_no_more_where_its_stream_breaks(terminal):
+    """The reader of a pipe has ended, or the terminal was closed: the run is not about that."""
+    calls, stdout = [], sys.stdout
+
+    class Broken(io.StringIO):
+        def isatty(self):
+            return terminal
+
+        def write(self, text):
+            calls.append(text)
+            if len(calls) > 1:
+                raise OSError(errno.EIO if terminal else errno.EPIPE, "broken")
+            return len(text)
+
+    progress = make_progress(Broken())
+    progress.note("a note")
+    for _ in range(3):
+        progress.show(snapshot())
+    progress.note("another")
+    assert sys.stdout is stdout
+    said = len(calls)
+    progress.stage("Writing")
+    progress.close()
+    assert len(calls) == said
+
+
+def test_without_stderr_a_run_is_silent():
+    make_progress(None).note("nobody hears it")
+
+
+def test_ctrl_c_while_the_commands_are_loaded(monkeypatch, capsys):
+    class Slow:
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "lstune.cli.app", Slow())
+    monkeypatch.setattr(sys, "argv", ["lstune", "datasets"])
+    with pytest.raises(SystemExit) as ended:
+        entry.run()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Aborted.\n"
+
+
 def test_live_progress_draws_and_cleans_up():
-    import io
 
     class Terminal(io.StringIO):
         def isatty(self):

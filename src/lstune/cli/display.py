@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO
 
 from lstune.cli.table import WIDTH, format_number, format_setting
 from lstune.tuning.clock import format_seconds
-from lstune.tuning.progress import Progress, Snapshot
+from lstune.tuning.progress import Progress, Silent, Snapshot
 
 __all__ = ["LiveProgress", "PlainProgress", "make_progress", "progress_line"]
 
 
-def make_progress(stream: TextIO) -> Progress:
-    """The display that suits the stream."""
-    return LiveProgress(stream) if stream.isatty() else PlainProgress(stream)
+def make_progress(stream: TextIO | None) -> Progress:
+    """The display that suits the stream; a silent one for None, which Python has for a closed stderr."""
+    if stream is None:
+        return Silent()
+    return _UntilBroken(LiveProgress(stream) if stream.isatty() else PlainProgress(stream))
 
 
 def progress_line(snapshot: Snapshot) -> str:
@@ -40,6 +44,40 @@ def _gain(snapshot: Snapshot) -> str:
         return "-"
     gain = 100 * (snapshot.best / snapshot.naive - 1)
     return f"{gain:+.1f} %"
+
+
+class _UntilBroken(Progress):
+    """A display that says no more once its stream is broken, for the run goes on.
+
+    The terminal was closed, or who read the pipe has ended.
+    """
+
+    def __init__(self, display: Progress) -> None:
+        self._display = display
+
+    def note(self, text: str) -> None:
+        """Pass a note on."""
+        self._pass_on(lambda: self._display.note(text))
+
+    def stage(self, text: str) -> None:
+        """Pass a stage on."""
+        self._pass_on(lambda: self._display.stage(text))
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Pass a snapshot on."""
+        self._pass_on(lambda: self._display.show(snapshot))
+
+    def close(self) -> None:
+        """Close the display."""
+        self._pass_on(self._display.close)
+
+    def _pass_on(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except OSError:
+            broken, self._display = self._display, Silent()
+            with suppress(OSError):
+                broken.close()  # gives stdout back
 
 
 class PlainProgress(Progress):

@@ -17,6 +17,9 @@ def run() -> None:
 
         print(f"lstune {__version__}")
         return
-    from lstune.cli.app import app
-
+    try:
+        from lstune.cli.app import app
+    except KeyboardInterrupt:  # later ones are the commands' own matter
+        print("Aborted.", file=sys.stderr)
+        sys.exit(130)
     app(prog_name="lstune")
