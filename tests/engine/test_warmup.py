@@ -194,3 +194,37 @@ def _double(values, count):
     for i in range(count):
         values[i] *= np.float32(2.0)
     return count
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="there is no cache")
+@pytest.mark.parametrize("name", ["nbi", "nbc"])
+def test_a_damaged_cache_is_written_anew(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+
+    def fresh():
+        return Apart(_double, "i8(f4[::1], i8)")
+
+    assert fresh().address()
+    (file,) = tmp_path.rglob(f"*.{name}")
+    whole = file.stat().st_size
+    file.write_bytes(b"" if name == "nbi" else b"\x80\x05\x95")
+    for said in (1, 0):
+        piece = fresh()
+        warmup_module._despite_cache(piece.compiled, piece.address)
+        assert piece.address()
+        assert capsys.readouterr().err.count("is damaged") == said
+    assert file.stat().st_size == whole
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="there is no cache")
+def test_a_cache_that_takes_no_more_costs_nothing_but_the_cache(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    piece = Apart(_double, "i8(f4[::1], i8)")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(piece.compiled._cache._cache_file, "_save_index", full)
+    warmup_module._despite_cache(piece.compiled, piece.address)
+    assert piece.address()
+    assert capsys.readouterr().err == ""

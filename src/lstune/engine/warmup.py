@@ -13,12 +13,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import pickle
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -29,6 +31,7 @@ from lstune.engine.config import lstm_model
 from lstune.engine.cores import available_cores
 from lstune.engine.loop import ENTRY, LEARN, evaluate_span
 from lstune.engine.network import Network
+from lstune.files import DAMAGED
 
 __all__ = ["compile_learn", "is_compiled", "prepare", "warmup"]
 
@@ -40,6 +43,7 @@ _NOT_KEPT = (
     "lstune: compiling the training kernels (20 to 40 seconds), which cannot be kept: neither the package's "
     "folder nor a home can be written to; NUMBA_CACHE_DIR names a folder that can"
 )
+_DAMAGED = "lstune: compiling the training kernels again (10 to 40 seconds): the cache in {} is damaged"
 
 _lock = threading.Lock()
 _ready = False
@@ -79,12 +83,28 @@ def prepare(announce: bool = True) -> None:
             print(_KEPT if marker else _NOT_KEPT, file=sys.stderr, flush=True)
         with _rare_collections():
             with _companion() if cold and marker else contextlib.nullcontext():
-                _call_entry()
-            LEARN.address()
+                _despite_cache(ENTRY, _call_entry)
+            _despite_cache(LEARN.compiled, LEARN.address)
         if cold and marker:
             with contextlib.suppress(OSError):  # a cache that cannot be written is numba's to complain about
                 marker.touch()
         _ready = True
+
+
+def _despite_cache(compiled: Any, compile_it: Callable[[], object]) -> None:
+    """Compile, once more without what the cache holds where that is no use.
+
+    A power cut may leave empty files in it. A full disk takes no new ones: what was compiled is then there,
+    in memory.
+    """
+    try:
+        compile_it()
+    except (*DAMAGED, pickle.PickleError) as error:
+        if not isinstance(error, OSError):
+            print(_DAMAGED.format(compiled.stats.cache_path), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            compiled._cache.flush()
+        compile_it()
 
 
 def warmup() -> float:
@@ -133,7 +153,7 @@ def _companion() -> Iterator[subprocess.Popen[bytes] | None]:
 def compile_learn() -> None:
     """What the companion does."""
     with _rare_collections():
-        LEARN.address()
+        _despite_cache(LEARN.compiled, LEARN.address)
 
 
 def _call_entry() -> None:
