@@ -43,14 +43,19 @@ def fitted_beside(
         yield lambda keep: ({}, [])
         return
     began, limit = time.monotonic(), min(_MOST_SECONDS, max(1.0, budget.left()))
-    fit = start_statistical(
-        names,
-        series.values,
-        scored_origins(series, split.test, options.horizon),
-        horizon=options.horizon,
-        season=series.season if series.seasonal else 1,
-        limit=limit,
-    )
+    try:
+        fit = start_statistical(
+            names,
+            series.values,
+            scored_origins(series, split.test, options.horizon),
+            horizon=options.horizon,
+            season=series.season if series.seasonal else 1,
+            limit=limit,
+        )
+    except OSError as error:  # no room for temporary files
+        note = f"Statistical baselines are left out: {error.strerror or error}."
+        yield lambda keep: ({}, [note])
+        return
 
     def collect(keep: float) -> tuple[dict[str, Any], list[str]]:
         return fit.collect(min(limit - (time.monotonic() - began), budget.left() - keep))
