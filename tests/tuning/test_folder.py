@@ -129,6 +129,12 @@ def test_default_folders_do_not_collide(tmp_path, monkeypatch):
     assert default_folder("", now).path.name.startswith("series-")
 
 
+def test_a_file_that_may_not_be_read(tmp_path):
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(RunError, match=r"result\.json cannot be read"):
+        RunFolder(tmp_path).read_json("result")
+
+
 def test_a_folder_on_a_disk_that_cannot_be_written_to(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EROFS, "Read-only file system")

@@ -199,7 +199,9 @@ class RunFolder:
             return read_object(path, _NAMES.get(name, ()))
         except (FileNotFoundError, NotADirectoryError):
             raise RunError(explain(f"A run's folder holds {path.name}", str(self.path), _FIX)) from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise RunError(explain(f"{path.name} cannot be read", f"{path}: {error.strerror}")) from None
+        except ValueError as error:
             raise RunError(explain(f"{path.name} is damaged", f"{path}: {error}")) from None
 
     def write_trials(self, trials: Iterable[Any], names: Sequence[str]) -> None:
