@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from lstune.evaluation import start_statistical, wanted_statistical
@@ -44,6 +46,9 @@ def fitted_beside(
         return
     began, limit = time.monotonic(), min(_MOST_SECONDS, max(1.0, budget.left()))
     try:
+        # Where Python is embedded, this is another program or none.
+        if "python" not in Path(sys.executable or "").name.lower():
+            raise FileNotFoundError("there is no Python to start")
         fit = start_statistical(
             names,
             series.values,
@@ -52,7 +57,7 @@ def fitted_beside(
             season=series.season if series.seasonal else 1,
             limit=limit,
         )
-    except OSError as error:  # no room for temporary files
+    except OSError as error:  # that, or no room for temporary files
         note = f"Statistical baselines are left out: {error.strerror or error}."
         yield lambda keep: ({}, [note])
         return
