@@ -212,6 +212,15 @@ def frozen(layer, part, *before):
     return model
 
 
+class OnGPU:
+    """As torch's tensors in a GPU's memory."""
+
+    shape = (N, L, C)
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
 def frozen_model():
     model = sequential(layers.LSTM(3), layers.Dense(1))
     model.trainable = False
@@ -240,6 +249,16 @@ REFUSED = {
         ),
         {},
         "joins",
+    ),
+    "arithmetic on tensors": (
+        lambda: functional(lambda x: layers.Dense(1)(layers.LSTM(3)(x * 2.0))),
+        {},
+        "operation Multiply",
+    ),
+    "a step that is not the last": (
+        lambda: functional(lambda x: layers.Dense(1)(layers.LSTM(3, return_sequences=True)(x)[:, 0])),
+        {},
+        "operation GetItem",
     ),
     "loss": (lambda: sequential(layers.LSTM(3), layers.Dense(1), loss="poisson"), {}, "loss poisson"),
     "loss weights": (lambda: sequential(layers.LSTM(3), layers.Dense(1), loss_weights=[0.1]), {}, "loss_w"),
@@ -290,6 +309,11 @@ REFUSED = {
         {"x": np.zeros((N, L, C + 1), np.float32)},
         "weights of the shapes",
     ),
+    "other steps than a functional model takes": (
+        lambda: functional(lambda x: layers.Dense(1)(layers.LSTM(3)(x))),
+        {"x": np.zeros((N, L + 1, C), np.float32)},
+        "Input of shape",
+    ),
     "sum of losses": (
         lambda: sequential(
             layers.LSTM(3), layers.Dense(1), loss=keras.losses.MeanSquaredError(reduction="sum")
@@ -319,6 +343,7 @@ REFUSED = {
     "validation with weights": (None, {"validation_data": (1, 2, 3)}, "pair"),
     "callback": (None, {"callbacks": [keras.callbacks.CSVLogger("x.csv")]}, "CSVLogger"),
     "targets": (lambda: sequential(layers.LSTM(3), layers.Dense(4)), {}, "targets of shape"),
+    "a tensor elsewhere": (None, {"x": OnGPU()}, "NumPy cannot read"),
     "generator": (None, {"x": iter([1])}, "no array"),
     "shuffle": (None, {"shuffle": "batch"}, "shuffle"),
     "validation batches of targets compared all with all": (

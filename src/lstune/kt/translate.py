@@ -110,6 +110,9 @@ def translate_layers(keras_model: Any, input_width: int) -> Chain:
         sequence = _is_sequence(layers)
         if _takes_last_step(layer):
             layers = _end_sequence(layers, layer)
+        elif not isinstance(layer, keras.layers.Layer):
+            # Arithmetic on tensors, other slices, keras.ops.
+            raise Untranslatable(f"the operation {type(layer).__name__} ('{layer.name}')")
         elif isinstance(layer, keras.layers.Flatten):
             with _refusals():
                 check_common(layer)
@@ -275,7 +278,11 @@ def _array(value: Any, what: str) -> F32:
         or not hasattr(value, "shape")
     ):
         raise Untranslatable(f"{what} that is no array ({type(value).__name__})")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # Such as a tensor in the memory of a GPU.
+        raise Untranslatable(f"{what} that NumPy cannot read ({error})") from None
     if array.dtype.kind not in "fiub":
         raise Untranslatable(f"{what} of type {array.dtype}")
     array = np.asarray(array, np.float32)
@@ -334,6 +341,7 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
     if x.ndim != 3 or len(x) != len(y) or len(x) == 0:
         raise Untranslatable(f"x of shape {x.shape} and y of shape {y.shape}")
     shape = x.shape
+    _check_input(keras_model, shape)
     given = named.get("validation_data")
     if given is None and named.get("validation_split"):
         x, y, given = _split(x, y, named["validation_split"])
@@ -380,6 +388,21 @@ def translate_fit(keras_model: Any, args: Sequence[Any], kwargs: dict[str, Any])
         broadcast=broadcast,
         flat=train.target_step == BATCH_TARGETS,
     )
+
+
+def _check_input(keras_model: Any, shape: tuple[int, ...]) -> None:
+    """A functional model takes what its Input says, and Keras says so; a Sequential is built anew."""
+    keras = sys.modules["keras"]
+    if type(keras_model) is keras.Sequential:
+        return
+    for wanted in getattr(keras_model, "inputs", None) or ():
+        wrong = [
+            size
+            for size, known in zip(shape[1:], wanted.shape[1:], strict=False)
+            if known not in (None, size)
+        ]
+        if wrong:
+            raise Untranslatable(f"inputs of shape {shape[1:]} for an Input of shape {wanted.shape[1:]}")
 
 
 def _known_callbacks(callbacks: Any) -> tuple[Any, ...]:
