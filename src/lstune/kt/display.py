@@ -47,7 +47,10 @@ class Display:
         best = self.oracle.get_best_trials(1)
         known = best[0].hyperparameters.values if best and best[0].score is not None else {}
         lines = ["", f"Search: Running Trial #{len(self.oracle.trials)}", ""]
-        lines.append(f"{'Value':<{_WIDTH}}|{'Best Value So Far':<{_WIDTH}}|Hyperparameter")
+        if trial.hyperparameters.values:
+            lines.append(f"{'Value':<{_WIDTH}}|{'Best Value So Far':<{_WIDTH}}|Hyperparameter")
+        else:
+            lines.append("default configuration")
         for name, value in trial.hyperparameters.values.items():
             lines.append(f"{_cell(value):<{_WIDTH}}|{_cell(known.get(name, '?')):<{_WIDTH}}|{name}")
         self._print(lines)

@@ -72,7 +72,8 @@ class Oracle:
         self.hyperparameters = HyperParameters() if hyperparameters is None else hyperparameters
         self.allow_new_entries = allow_new_entries
         self.tune_new_entries = tune_new_entries
-        self.seed = random.SystemRandom().randrange(1, 10_000) if seed is None else int(seed)
+        # From Python's generator, which notebooks seed: keras.utils.set_random_seed repeats the search.
+        self.seed = random.randint(1, 10_000) if seed is None else int(seed)
         self.max_retries_per_trial = max_retries_per_trial
         self.max_consecutive_failed_trials = max_consecutive_failed_trials
         self.trials: dict[str, Trial] = {}

@@ -40,8 +40,10 @@ class SamplerOracle(Oracle):
     sampler = "random"
     grid = False
 
-    def __init__(self, objective: Any = None, max_trials: int | None = 10, **kwargs: Any) -> None:
-        super().__init__(objective=objective, max_trials=max_trials, **kwargs)
+    def __init__(
+        self, objective: Any = None, max_trials: int | None = 10, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(objective=objective, max_trials=max_trials, seed=seed, **kwargs)
         self.sampler_options: dict[str, Any] = {}
         self._asked: tuple[str, Sampler] | None = None
         self._memos: dict[str, dict[str, Any]] = {}
@@ -154,8 +156,10 @@ class GridSearchOracle(SamplerOracle):
     sampler = "grid"
     grid = True
 
-    def __init__(self, objective: Any = None, max_trials: int | None = None, **kwargs: Any) -> None:
-        super().__init__(objective=objective, max_trials=max_trials, **kwargs)
+    def __init__(
+        self, objective: Any = None, max_trials: int | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(objective, max_trials, seed, **kwargs)
 
 
 class BayesianOptimizationOracle(SamplerOracle):
@@ -174,9 +178,10 @@ class BayesianOptimizationOracle(SamplerOracle):
         num_initial_points: int | None = None,
         alpha: float = 1e-4,
         beta: float = 2.6,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(objective=objective, max_trials=max_trials, **kwargs)
+        super().__init__(objective, max_trials, seed, **kwargs)
         self.num_initial_points, self.alpha, self.beta = num_initial_points, alpha, beta
         if num_initial_points is not None:
             self.sampler_options = {"startup": int(num_initial_points)}
@@ -207,9 +212,10 @@ class HyperbandOracle(SamplerOracle):
         max_epochs: int = 100,
         factor: int = 3,
         hyperband_iterations: int | None = 1,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(objective=objective, max_trials=kwargs.pop("max_trials", None), **kwargs)
+        super().__init__(objective, kwargs.pop("max_trials", None), seed, **kwargs)
         if factor < 2:
             raise ValueError(explain("factor must be 2 or more", factor))
         self.max_epochs, self.factor = max_epochs, factor

@@ -68,6 +68,15 @@ class MetricObservation:
         """The mean over executions."""
         return sum(self.value) / len(self.value)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MetricObservation) and (other.value, other.step) == (self.value, self.step)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.value), self.step))
+
+    def __repr__(self) -> str:
+        return f"MetricObservation(value={self.value}, step={self.step})"
+
     def get_config(self) -> dict[str, Any]:
         """Plain data."""
         return {"value": self.value, "step": self.step}

@@ -23,7 +23,7 @@ from lstune.kt.errors import FailedTrialError, FatalTypeError, FatalValueError, 
 from lstune.kt.hypermodel import HyperModel, build_model
 from lstune.kt.hyperparameters import HyperParameters
 from lstune.kt.isolation import Isolation, resident_mib
-from lstune.kt.keras_settings import KerasSettings
+from lstune.kt.keras_settings import KerasSettings, name_anew
 from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
@@ -45,6 +45,8 @@ _FLAT = (
 )
 _ENGINES = ("auto", "lstune", "keras")
 _HOOKS = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+# Those of one's own may count on one trial after the other.
+_TRIAL_HOOKS = ("pre_create_trial", "on_trial_begin", "on_trial_end")
 # So much more than after the first model that Keras trained is worth a word.
 _GROWTH_MIB = 300.0
 # What a trial may leave in its folder beside trial.json.
@@ -161,9 +163,14 @@ class Tuner(BaseTuner):
 
     def _workers(self, asked: int | None) -> int:
         plain = type(self).run_trial in _plain_run_trials() and not self._own_fit()
+        plain = plain and not self._own_hooks((*_HOOKS, *_TRIAL_HOOKS))
         if asked is not None or self.engine == "keras" or not plain:
             return super()._workers(asked)
         return min(2, available_cores())
+
+    def _own_hooks(self, names: tuple[str, ...]) -> list[str]:
+        """Those of these methods that a subclass of the user's own has written."""
+        return [name for name in names if getattr(type(self), name) is not getattr(Tuner, name)]
 
     def _own_fit(self) -> bool:
         """Whether the hypermodel trains in its own way."""
@@ -220,14 +227,21 @@ class Tuner(BaseTuner):
         assert self.hypermodel is not None
         with _keras_lock:
             model = self._try_build(hp)
-        model.fit = self._fit_of(model, trial, keeper)
+            settings = KerasSettings.here()
+        model.fit = self._fit_of(model, trial, keeper, settings)
         results = self.hypermodel.fit(hp, model, *args, **kwargs)
         validate_results(results, self.oracle.objective, "HyperModel.fit()")
         return results
 
-    def _fit_of(self, model: Any, trial: Trial, keeper: EngineTrial) -> Any:
+    def _fit_of(self, model: Any, trial: Trial, keeper: EngineTrial, settings: KerasSettings | None) -> Any:
         """What stands for `model.fit`: the engine's training, or Keras' with the reason."""
-        keras_fit = model.fit
+        own_fit = model.fit
+
+        def keras_fit(*args: Any, **kwargs: Any) -> Any:
+            if settings is not None:
+                # Another trial may have been built since this one was, and have cleared the session.
+                settings.restore()
+            return own_fit(*args, **kwargs)
 
         def fit(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -241,7 +255,7 @@ class Tuner(BaseTuner):
                 # The hypermodel may go on to use the model.
                 with _keras_lock:
                     keeper.write_back(translated, model, outcome)
-            return _history(model, outcome)
+            return _history(model, translated, outcome)
 
         return fit
 
@@ -250,8 +264,7 @@ class Tuner(BaseTuner):
             raise Untranslatable("engine='keras' was asked for")
         if self.distribution_strategy is not None:
             raise Untranslatable("a distribution strategy")
-        own = [name for name in _HOOKS if getattr(type(self), name) is not getattr(Tuner, name)]
-        if own:
+        if own := self._own_hooks(_HOOKS):
             raise Untranslatable(f"the tuner's own {', '.join(own)}")
         translated = translate_fit(model, args, kwargs)
         size = sum(math.prod(v.shape) for v in _variables(translated))
@@ -325,6 +338,7 @@ class Tuner(BaseTuner):
         if settings is not None:
             # Also where another thread cleared the session, which is every thread's.
             settings.apply()
+        name_anew()
         model = self._build_hypermodel(hp)
         if not isinstance(model, keras.Model):
             rule = "The function that builds, or HyperModel.build, must return a compiled keras.Model"
@@ -337,7 +351,9 @@ class Tuner(BaseTuner):
         return model
 
     def _build_hypermodel(self, hp: HyperParameters) -> Any:
-        assert self.hypermodel is not None
+        if self.hypermodel is None:
+            rule = "Models come from a hypermodel, which this tuner was made without"
+            raise ValueError(explain(rule, None, "Pass build(hp), or take get_best_hyperparameters()"))
         with maybe_distribute(self.distribution_strategy):
             model = build_model(self.hypermodel, hp)
             self._override_compile_args(model)
@@ -399,9 +415,21 @@ class Tuner(BaseTuner):
             elif has_checkpoint(folder):
                 load_checkpoint(folder, model)
             else:
-                fix = "Raise keep_checkpoints, or train it again with get_best_hyperparameters()"
-                raise ValueError(explain("Only the best trials keep their weights", trial.trial_id, fix))
+                raise ValueError(self._why_no_weights(trial))
             return model
+
+    def _why_no_weights(self, trial: Trial) -> str:
+        if trial.trial_id in {
+            best.trial_id for best in self.oracle.get_best_trials(max(self.keep_checkpoints, 1))
+        }:
+            rule = "A trial's weights are saved when a callback of its fit is told the end of an epoch"
+            fix = (
+                "HyperModel.fit shall hand its callbacks to model.fit, or call their set_model and "
+                "on_epoch_end; a run_trial of your own saves weights to _get_checkpoint_fname(trial_id)"
+            )
+            return explain(rule, f"trial {trial.trial_id}, which left none", fix)
+        fix = "Raise keep_checkpoints, or train it again with get_best_hyperparameters()"
+        return explain("Only the best trials keep their weights", trial.trial_id, fix)
 
     def _get_checkpoint_fname(self, trial_id: str) -> str:
         """Where a `run_trial` of one's own saves the weights that `load_model` reads."""
@@ -453,12 +481,13 @@ def _copied(callbacks: Any) -> list[Any]:
         raise FatalValueError(explain(rule, f"{given} ({error})")) from error
 
 
-def _history(model: Any, outcome: Any) -> Any:
+def _history(model: Any, fit: Any, outcome: Any) -> Any:
     import keras
 
     history = keras.callbacks.History()
     history.history, history.epoch = outcome.history, outcome.epochs
-    history.params = {"epochs": len(outcome.epochs)}
+    steps = math.ceil(len(fit.train.starts) / fit.config.batch_size)
+    history.params = {"verbose": 0, "epochs": fit.config.epochs, "steps": steps}
     history.set_model(model)
     # As Keras leaves its model.
     model.history, model.stop_training = history, outcome.progress.stop_training
