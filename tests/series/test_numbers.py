@@ -225,6 +225,12 @@ def test_columns_of_one_shape_are_read_as_any_other(form, mark, decimal):
     assert (found.bad, found.notes) == (plain.bad, plain.notes)
 
 
+@pytest.mark.parametrize("cells", [pd.date_range("2024-01-01", periods=30), np.arange(30) + 1j, [[1]] * 30])
+def test_objects_that_are_no_numbers_are_refused(cells):
+    with pytest.raises(DataError, match=r"No column holds numbers|30 of its 30 rows hold text"):
+        read_series(pd.DataFrame({"ds": DAYS, "y": cells}), target="y" if isinstance(cells, list) else None)
+
+
 def test_cells_are_shown_where_no_column_holds_numbers(file):
     write(file, ["x"] * ROWS, [f"{i} kWh" for i in range(ROWS)])
     with pytest.raises(DataError, match="columns date, a, b in data; 'b' holds '0 kWh' and '1 kWh'"):

@@ -93,6 +93,7 @@ DIALECTS = {
     "no header, semicolon, decimal comma": table(";", number=comma, header=None),
     "prose above": "Station 5 north\nmade by hand\n\n" + table(),
     "names and values above": "Station;5\nName;Berlin\n\n" + table(";"),
+    "names, values and dates above": "Station:,Berlin\nHeight:,34\nUnit:,kW\nFrom:,2024-01-20\n\n" + table(),
     "fewer columns above": "Station,Berlin\nHeight,34\n\n" + table(header=("date", "value", "word")).replace(
         "\n", ",x\n"
     ).replace("word,x", "word"),

@@ -134,6 +134,8 @@ WRITTEN = [
     (MONTHS, "%Y M%m"),
     (MONTHS, "%Y %b"),
     (MONTHS, "%Y-%b"),
+    (MONTHS, "%b-%y"),
+    (MONTHS[::-1], "%b '%y"),
 ]
 LANGUAGES = {
     "german": (
@@ -162,7 +164,15 @@ LANGUAGES = {
 
 @pytest.mark.parametrize(("stamps", "form"), WRITTEN, ids=[form for _, form in WRITTEN])
 def test_ways_of_writing_a_date(tmp_path, stamps, form):
-    check(read(tmp_path, stamps.strftime(form)), stamps)
+    assert list(parse_times(stamps.strftime(form).tolist()).stamps) == list(stamps)
+    series = read(tmp_path, stamps.strftime(form))
+    assert list(series.timestamps) == sorted(stamps)
+
+
+@pytest.mark.parametrize("rows", [31, 200])
+def test_days_of_months_are_no_years(tmp_path, rows):
+    with pytest.raises(DataError, match=r"'month' does not hold timestamps.*'Jan-01', 'Jan-02'"):
+        read(tmp_path, DAYS[:rows].strftime("%b-%d"), "month;y")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -230,12 +230,15 @@ def read_text_table(
 
 def _preamble(rows: list[list[str]], width: int) -> int:
     """How many rows above the header hold something else, such as names and their values ("Station;5")."""
-    if len(rows[0]) == width and _is_header(rows):
+    if len(rows[0]) == width and _names_values(rows):
         return 0
     for count in range(1, len(rows) - 1):
         cells = [cell.strip() for cell in rows[count]]
-        names = [bool(cell) and cell.lower() not in MISSING and not _is_value(cell) for cell in cells]
+        names = list(map(_is_name, cells))
         if len(cells) != width or sum(names) < 2 or sum(names) < sum(map(bool, cells)):
+            continue
+        # Names all the way from the first row are a header of several rows.
+        if not any(_is_value(cell) for row in rows[:count] for cell in row) and len(rows[0]) == width:
             continue
         for column in range(width):
             above, below = (
@@ -327,15 +330,24 @@ def _is_one_decimal_column(sample: list[str]) -> bool:
 def _is_header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns: some cell is text above values, or no cell is a value."""
     cells = [cell.strip() for cell in rows[0]]
-    named = [bool(cell) and cell.lower() not in MISSING and not _is_value(cell) for cell in cells]
+    named = list(map(_is_name, cells))
     if all(name or not cell for name, cell in zip(named, cells, strict=True)):
         return any(named)
-    for column, name in enumerate(named):
+    return _names_values(rows)
+
+
+def _names_values(rows: list[list[str]]) -> bool:
+    """Whether some cell of the first row is a name above values."""
+    for column, cell in enumerate(rows[0]):
         below = [row[column].strip() for row in rows[1:] if len(row) > column]
         below = [cell for cell in below if cell and cell.lower() not in MISSING]
-        if name and below and all(map(_is_value, below)):
+        if _is_name(cell.strip()) and below and all(map(_is_value, below)):
             return True
     return False
+
+
+def _is_name(cell: str) -> bool:
+    return bool(cell) and cell.lower() not in MISSING and not _is_value(cell)
 
 
 def _is_value(cell: str) -> bool:

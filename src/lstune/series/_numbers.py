@@ -122,8 +122,9 @@ def _plain_numbers(cells: Any) -> Numbers | None:
 
 def _without_missing(cells: Any, missing: frozenset[str]) -> Any:
     """The cells, NaN where they are empty or mean missing."""
-    texts = pd.Series(cells, dtype=object)
-    empty = texts.isna() | texts.str.strip().str.lower().isin(MISSING | missing)
+    words = MISSING | missing
+    empty = pd.isna(cells)
+    empty |= [isinstance(cell, str) and cell.strip().lower() in words for cell in cells]
     return np.where(empty, np.nan, cells) if empty.any() else cells
 
 

@@ -61,6 +61,7 @@ _WRITTEN = tuple(
         rf"{_NAME}\.?[-/ ]*{_DAY}(?:[-/]|, ?| ){_YEAR}{_CLOCK}",
         rf"{_NAME}\.?[-/, ]*{_DAY} (?P<clock>\d\d:\d\d:\d\d) {_YEAR}",
         rf"{_NAME}\.?(?: de)?[-/, ]*{_YEAR}",
+        rf"{_NAME}\.?[-/ ]?'?(?P<year>\d\d)",  # the last: days of months are written so, too
     )
 )
 # Numbers of invoices are written like this, too: only a column known to hold the time is read so.
@@ -327,6 +328,8 @@ def _from_written(texts: npt.NDArray[np.object_], form: re.Pattern[str], days: b
     if not any(len(part["year"]) == 2 for part in known):
         return times
     stamps, notes = _not_ahead(times.stamps)
+    if form is _WRITTEN[-1] and len(known) >= 5 and (stamps.month.nunique() == 1 or _irregularity(stamps)[0]):
+        return _none(len(texts))  # days of months: "Jan-21"
     return Times(stamps, (*times.notes, *notes))
 
 

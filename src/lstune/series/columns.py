@@ -215,7 +215,7 @@ def _find_target(table: Table, rest: list[str], options: ReadOptions) -> str:
             explain(
                 "No column holds numbers that could be forecast",
                 f"columns {', '.join(frame.columns)} in {table.name}{_texts_in(table, others)}",
-                "Check the file's delimiter and decimal mark, or name the target",
+                "Check the file's delimiter and decimal mark, take units off the numbers, or name the target",
             )
         )
     named = [column for column in numeric if bare(column) in _TARGET_NAMES]
