@@ -270,7 +270,7 @@ def _from_texts(texts: npt.NDArray[np.object_], days: bool | None = None) -> Tim
     whole = "\n".join(texts)  # asked once: most files have none of these, and many rows
     if re.search(r"(?i)^[a-z]|[a-y.]$|\sz$|[^\S\n][^\S\n]", whole, re.MULTILINE):
         texts = _plain(texts, whole)
-    if "24:00" not in whole:
+    if not re.search(r"[T\s]24:00", whole):
         return _from_tidy_texts(texts, days)
     late = np.array([bool(_DAY_END.search(text)) for text in texts])
     # The hour that ends a day, written 24:00, is 00:00 of the next day.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from lstune.errors import DataError, UserError, explain, missing_extra
@@ -160,7 +161,7 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
         return Table(_read_parquet(path), name, _rows)
     table = read_text_table(decode(raw, path.name), path.name, options.delimiter, options.header)
     frame = table.frame
-    blank = frame.fillna("").apply(lambda column: column.str.strip()).eq("").all(axis=1).to_numpy()
+    blank = _blank_rows(frame)
     lines = table.lines[~blank]
     frame = frame[~blank].reset_index(drop=True)
 
@@ -168,6 +169,16 @@ def _load_file(path: Path, options: ReadOptions, name: str | None) -> Table:
         return _places("line", lines[np.asarray(rows)])
 
     return Table(frame, name, where, table.delimiter == ",", table.notes)
+
+
+def _blank_rows(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """(R,) which rows of text hold nothing; most are told by their first cell."""
+    blank = np.ones(len(frame), bool)
+    for column in frame:
+        rows = np.flatnonzero(blank)
+        cells = frame[column].to_numpy(dtype=object)[rows]
+        blank[rows] = [not (isinstance(cell, str) and cell.strip()) for cell in cells]
+    return blank
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
