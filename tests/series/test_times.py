@@ -341,9 +341,15 @@ def test_dates_that_cannot_be_read_are_no_equal_steps(tmp_path, name):
 
 
 def test_years_that_pandas_does_not_hold_are_told(tmp_path):
-    for texts in ([f"{1610 + i}-01-01" for i in range(60)], [f"01/01/{2300 + i}" for i in range(60)]):
+    for texts in (
+        [f"{1610 + i}-01-01" for i in range(60)],
+        [f"01/01/{2300 + i}" for i in range(60)],
+        [f"01-01-{2300 + i}" for i in range(60)],
+    ):
         with pytest.raises(DataError, match=r"outside of the years 1678 to 2261.*pandas holds no others"):
             read(tmp_path, texts)
+    with pytest.raises(DataError, match=r"'date' does not hold timestamps.*'-89251200'"):
+        read(tmp_path, [str(-89251200 - 86400 * i) for i in range(60)])  # seconds before 1970
     far = DAYS.strftime("%Y-%m-%d").tolist()
     far[-1] = "9999-12-31"
     with pytest.raises(DataError, match=r"outside of the years.*'9999-12-31' in line 201"):

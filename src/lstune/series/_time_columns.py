@@ -40,7 +40,7 @@ _FOOTER = 5  # rows below a table at most
 _NO_NAME, _NAMELESS = re.compile(r"column_\d+"), 3
 _WITH_CLOCK = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T, ]+\d{1,2}:\d\d.*")
 _ZONE_NAME = re.compile(r"\d:\d\d\S* ?([A-Z]{2,5})$")
-_YEAR = re.compile(r"(?<!\d)(\d{4})(?=\D|$|\d{4}$)")
+_YEAR = re.compile(r"(?<!\d)(?<!^-)(\d{4})(?=\D|$|\d{4}$)")
 
 Where = Callable[[Any], str]
 
