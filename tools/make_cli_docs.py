@@ -15,7 +15,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 HEAD = """# Commands
 
 Progress and errors go to stderr, results to stdout. A mistake that you can mend ends with exit code 2, a
-search without any usable result with 1, Ctrl-C with 130. `--help` behind a command prints what stands here.
+search without any usable result with 1. Ctrl-C ends a search, and the run finishes with what was found; a
+second one aborts with 130, as any does elsewhere. `--help` behind a command prints what stands here.
 """
 
 

@@ -241,8 +241,14 @@ def test_progress_line():
         progress_line(snapshot()) == "7 trials, 1 failed, best 1.500 against naive 2.000, -25.0 %, 48 s left"
     )
     assert (
-        progress_line(snapshot(best=None, failed=0, left=None, limit=20)) == "7/20 trials, naive 2.000, 12 s"
+        progress_line(snapshot(best=None, failed=0, left=None, limit=20))
+        == "7 of 20 trials, naive 2.000, 12 s"
     )
+
+
+def test_one_trial_is_no_trials():
+    assert progress_line(snapshot(trials=1)).startswith("1 trial, 1 failed")
+    assert progress_line(snapshot(trials=1, limit=1)).startswith("1 of 1 trial, ")
 
 
 def test_plain_progress_prints_improvements_and_now_and_then(capsys):
@@ -300,15 +306,30 @@ def test_ctrl_c_while_the_commands_are_loaded(monkeypatch, capsys):
     assert capsys.readouterr().err == "Aborted.\n"
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_progress(Terminal())._display, PlainProgress)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(make_progress(Terminal())._display, LiveProgress)
+
+
+def test_the_clock_goes_on_after_the_search():
+    progress = LiveProgress(Terminal())
+    progress.show(snapshot())
+    progress._shown -= 10.0
+    assert progress._time(snapshot()) == "22 s, 38 s left"
+    progress.close()
+
+
 def test_live_progress_draws_and_cleans_up():
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     stream = Terminal()
     progress = LiveProgress(stream)
-    progress.note("a [note]")
+    progress.note("a [note] on :car:")
     progress.stage("Searching")
     progress.show(snapshot())
     progress.stage("Writing")
@@ -316,7 +337,7 @@ def test_live_progress_draws_and_cleans_up():
     progress.close()
     progress.close()
     text = stream.getvalue()
-    assert "a [note]" in text
+    assert "a [note] on :car:" in text
     assert "best error" in text
     assert "-25.0 % to naive" in text
 

@@ -127,7 +127,7 @@ def tune(
     out: Out = None,
     json_: Json = False,
 ) -> None:
-    """Find the best LSTM for a series, and forecast.
+    """Find a good LSTM for a series, and forecast.
 
     Searches settings, retrains the best, tests them once on rows that no decision
     saw, says what they are worth, and forecasts the coming rows.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO
 
 from lstune.cli.table import WIDTH, format_number, format_setting
+from lstune.series import counted
 from lstune.tuning.clock import format_seconds
 from lstune.tuning.progress import Progress, Silent, Snapshot
 
@@ -18,13 +20,14 @@ def make_progress(stream: TextIO | None) -> Progress:
     """The display that suits the stream; a silent one for None, which Python has for a closed stderr."""
     if stream is None:
         return Silent()
-    return _UntilBroken(LiveProgress(stream) if stream.isatty() else PlainProgress(stream))
+    # A terminal that cannot move its cursor would show nothing of a table that is redrawn.
+    able = stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    return _UntilBroken(LiveProgress(stream) if able else PlainProgress(stream))
 
 
 def progress_line(snapshot: Snapshot) -> str:
     """The search in one line of at most 80 columns."""
-    count = f"{snapshot.trials}" if snapshot.limit is None else f"{snapshot.trials}/{snapshot.limit}"
-    parts = [f"{count} trials"]
+    parts = [_count(snapshot)]
     if snapshot.failed:
         parts.append(f"{snapshot.failed} failed")
     if snapshot.best is None:
@@ -37,6 +40,13 @@ def progress_line(snapshot: Snapshot) -> str:
     else:
         parts.append(format_seconds(snapshot.seconds))
     return ", ".join(parts)[:WIDTH]
+
+
+def _count(snapshot: Snapshot) -> str:
+    """The trials so far: "7 trials", or "7 of 20 trials"."""
+    if snapshot.limit is None:
+        return counted(snapshot.trials, "trial")
+    return f"{snapshot.trials} of {counted(snapshot.limit, 'trial')}"
 
 
 def _gain(snapshot: Snapshot) -> str:
@@ -118,7 +128,7 @@ class LiveProgress(Progress):
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
-        self.console = Console(file=stream, highlight=False)
+        self.console = Console(file=stream, highlight=False, emoji=False)
         self._live: Any = None
         self._stage = "Reading"
 
@@ -138,7 +148,7 @@ class LiveProgress(Progress):
         """Redraw the table."""
         from rich.live import Live
 
-        self._snapshot = snapshot
+        self._snapshot, self._shown = snapshot, time.monotonic()
         if self._live is None:
             self._live = Live(
                 console=self.console, refresh_per_second=8, transient=True, get_renderable=self._render
@@ -157,9 +167,9 @@ class LiveProgress(Progress):
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(ratio=1)
-        count = f"{snapshot.trials}" + (f" of {snapshot.limit}" if snapshot.limit is not None else "")
         table.add_row(
-            self._stage, f"{count} trials done, {snapshot.running} running, {snapshot.failed} failed"
+            self._stage,
+            f"{_count(snapshot)} done, {snapshot.running} running, {snapshot.failed} failed",
         )
         table.add_row("time", self._time(snapshot))
         if snapshot.best is not None:
@@ -172,8 +182,10 @@ class LiveProgress(Progress):
         return table
 
     def _time(self, snapshot: Snapshot) -> str:
-        spent = format_seconds(snapshot.seconds)
-        return spent if snapshot.left is None else f"{spent}, {format_seconds(snapshot.left)} left"
+        # After the search no more snapshots come, while the clock goes on.
+        late = time.monotonic() - self._shown
+        spent = format_seconds(snapshot.seconds + late)
+        return spent if snapshot.left is None else f"{spent}, {format_seconds(snapshot.left - late)} left"
 
     def close(self) -> None:
         """Take the table away."""

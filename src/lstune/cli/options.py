@@ -73,7 +73,8 @@ Trials = Annotated[int | None, typer.Option(help="Most settings to try.")]
 BudgetOption = Annotated[
     str | None,
     typer.Option(
-        help="Time from start to written result: 60s, 10m, 2h. 60s if neither this nor --trials is given."
+        help="Time from start to written result: 60s, 10m, 2h. Without this and --trials it is 60s; "
+        "grid and manual end by themselves."
     ),
 ]
 TestFraction = Annotated[float, typer.Option(help="Share of the rows kept for the one final test.")]

@@ -78,12 +78,14 @@ def _day(stamp: str) -> str:
 
 
 def _mixture(mixture: Mapping[str, Any]) -> str:
+    from lstune.series import counted
+
     baselines = {_label(name): share for name, share in mixture["baselines"].items()}
     if not mixture["networks"]:
         reason = mixture.get("reason") or "no setting clearly beat it"
         return f"the {next(iter(baselines))} forecast: {reason}"
     count, settings = mixture["networks"], len(mixture["settings"])
-    text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
+    text = f"{counted(count, 'network')} of {counted(settings, 'setting')}"
     return text + "".join(
         f", {100 * share:.0f} % {name}" for name, share in baselines.items() if share >= 0.005
     )

@@ -104,7 +104,7 @@ def tune(
     progress: Progress | None = None,
     started: float | None = None,
 ) -> Run:
-    """Find the best LSTM for a series, say what it is worth, and forecast.
+    """Find a good LSTM for a series, say what it is worth, and forecast.
 
     Arguments:
         data: path (CSV, Parquet), DataFrame, pandas Series, array, Series, or the name of a shipped dataset.
@@ -113,7 +113,7 @@ def tune(
         horizon: rows forecast at once.
         method: sampler and scheduler by one name ("tpe", "random", ...); `scheduler` replaces the latter.
         trials, budget: where the search ends; a budget ("60s", "10m", seconds) covers everything from start
-            to written result. 60 s if neither is given.
+            to written result. 60 s if neither is given, but for "grid" and "manual", which end by themselves.
         test_fraction, validation_fraction: shares of the rows for the test tail and for validation.
         folds: rolling origins for validation; the search sees the last fold, the finalists all.
         space: changes to the default search space: a mapping of names to values, lists or parameters, or a
