@@ -192,4 +192,19 @@ def test_a_long_tail_can_be_seen_whole(browser, undated):
 def test_hostile_names_are_shown_as_they_are(browser, undated):
     open_page(browser, undated)
     assert browser.find_element("tag name", "h1").text == "a</script><i>b: <b>&amp;\"'"
+    title = "return document.querySelector('#plot-forecast .ytitle').textContent"
+    assert browser.execute_script(title) == "<b>&amp;\"'"
     assert errors(browser) == []
+
+
+def test_a_printed_page_is_light_and_its_plots_fit_the_paper(browser, undated):
+    open_page(browser, undated)
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    wide = "return document.querySelector('#plot-forecast svg.main-svg').getBoundingClientRect().width"
+    before = browser.execute_script(wide)
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(wide) <= 700 < before
+    assert background(browser) == "rgb(255, 255, 255)"
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    wait_drawn(browser)
+    assert browser.execute_script(wide) == pytest.approx(before, abs=1)

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from lstune.errors import RunError
 from lstune.report import collect, write_comparison, write_report
 from lstune.report.asked import asked, command
-from lstune.report.gather import _edges
-from lstune.search import Float, Int, Space
+from lstune.report.gather import _edges, _rows
+from lstune.report.read import read_folder
+from lstune.search import Float, Int, Space, TrialState
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,12 @@ def test_values_at_the_edge_name_the_option_that_widens():
     ]
 
 
+def test_no_trial_of_a_finished_run_is_called_running(run):
+    folder = read_folder(run.path)
+    cut = replace(folder, trials=[replace(folder.trials[0], state=TrialState.RUNNING)])
+    assert [row.state for row in _rows(cut)] == ["interrupted"]
+
+
 def test_the_command_tells_what_was_asked():
     settings = {
         "series": {"source": "my data.csv"},
@@ -164,6 +172,16 @@ def test_the_command_tells_what_was_asked():
         "--horizon 24 --method tpe --budget 90s --seed 3 --no-ensemble --set units=8..16:log "
         "--set loss=mae,mse --set dropout=0.123456789"
     )
+    more = {
+        "options": {"method": "grid", "folds": 1, "trial_timeout": 5.0, "large_grid": True},
+        "changed": [],
+    }
+    assert command({**settings, **more, "reading": {}}) == (
+        "lstune tune 'my data.csv' --method grid --trial-timeout 5s --yes"
+    )
+    # --set has no words for a step.
+    steps = {"units": {"type": "int", "low": 8, "high": 16, "step": 4}}
+    assert command({**settings, "changed": ["units"], "space": steps}) is None
     assert command({**settings, "changed": None}) is None
     assert command({**settings, "series": {}}) is None
 

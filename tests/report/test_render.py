@@ -13,8 +13,8 @@ from lstune.errors import UserError
 from lstune.report import collect, render, write_report
 from lstune.report.data import Importance
 from lstune.report.figures import figures
-from lstune.report.figures._parts import value_range
-from lstune.report.words import coverage_note, effect_rows, number
+from lstune.report.figures._parts import plot_name, value_range
+from lstune.report.words import coverage_note, effect_rows, number, ordinal
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,25 @@ def test_best_and_worst_values_are_told(run):
     assert effect_rows(replace(collect(run.path), importance=found)) == [
         ("a", "60 %", "2 (-10.0 %)", "1 (+20.0 %)")
     ]
+
+
+def test_names_of_columns_are_plain_text_in_plots(run):
+    assert plot_name("<b>a</b> & $") == "&lt;b&gt;a&lt;/b&gt; &amp; $"
+    # The page takes what begins with these for a colour, or for a list.
+    assert plot_name("$model") == "&#36;model"
+    assert plot_name("@3") == "&#64;3"
+    assert plot_name("word " * 20) == "word word word word word wo..."
+    drawn = figures(replace(collect(run.path), target="$ a share"))
+    for name in ("forecast", "overview"):
+        assert drawn[name]["layout"]["yaxis"]["title"]["text"] == "&#36; a share"
+
+
+def test_numbers_are_words_of_good_english(run):
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 13, 21, 112)] == (
+        ["1st", "2nd", "3rd", "4th", "11th", "13th", "21st", "112th"]
+    )
+    one = replace(collect(run.path), counts={"complete": 1, "pruned": 0, "failed": 0})
+    page = render(one)
+    assert "every 3rd origin" in page
+    assert "1 was trained to the end, 0 stopped early" in page
+    assert "<b>1</b><span>setting tried in" in page

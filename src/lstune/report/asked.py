@@ -31,11 +31,12 @@ _OPTIONS = {
     "scheduler": None,
     "trials": None,
     "budget": None,
+    "trial_timeout": None,
     "test_fraction": 0.15,
     "validation_fraction": 0.15,
     "seed": None,
     "workers": None,
-    "folds": None,
+    "folds": 1,
     "baselines": "auto",
 }
 
@@ -58,12 +59,17 @@ def command(settings: Mapping[str, Any]) -> str | None:
         value = options.get(name, default)
         if value is None or value == default:
             continue
-        text = f"{_exact(value)}s" if name == "budget" else str(value)
+        text = f"{_exact(value)}s" if name in ("budget", "trial_timeout") else str(value)
         parts.append(f"--{name.replace('_', '-')} {shlex.quote(text)}")
     if options.get("ensemble") is False:
         parts.append("--no-ensemble")
+    if options.get("large_grid"):
+        parts.append("--yes")
     for name in changed:
-        parts.append(f"--set {shlex.quote(f'{name}={_override(settings, name)}')}")
+        value = _override(settings, name)
+        if value is None:
+            return None
+        parts.append(f"--set {shlex.quote(f'{name}={value}')}")
     return " ".join(parts)
 
 
@@ -72,10 +78,13 @@ def _exact(value: Any) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
-def _override(settings: Mapping[str, Any], name: str) -> str:
+def _override(settings: Mapping[str, Any], name: str) -> str | None:
+    """The value of a `--set`; None for what it has no words for."""
     param = settings["space"][name]
     table = param if isinstance(param, Mapping) else param_to_dict(param)
     kind = table.get("type")
+    if "step" in table or table.get("when"):
+        return None
     if kind == "fixed":
         return _exact(table["value"])
     if kind == "choice":

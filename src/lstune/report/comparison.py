@@ -94,7 +94,8 @@ def _summary(result: Mapping[str, Any]) -> str:
     first, *rest = result["text"]
     more = f"<p>{escape(' '.join(rest))}</p>" if rest else ""
     missing = result["missing"]
-    note = f'<p class="soft">{missing} searches are still missing.</p>' if missing else ""
+    are = "search is" if missing == 1 else "searches are"
+    note = f'<p class="soft">{missing} {are} still missing.</p>' if missing else ""
     return f'<div class="verdict"><p>{escape(first)}</p>{more}</div>{note}'
 
 

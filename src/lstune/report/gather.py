@@ -42,7 +42,7 @@ from lstune.report.numbers import (
     versus,
 )
 from lstune.report.read import Folder, read_folder, training_history
-from lstune.search import Float, Int, Space, TrialRecord
+from lstune.search import Float, Int, Space, TrialRecord, TrialState
 from lstune.search.importance import importances
 from lstune.search.schedulers import rung_epochs
 from lstune.series import truth_after
@@ -55,6 +55,7 @@ _TAIL = 6000  # rows of the test tail that are drawn
 _CURVES = 300  # trials whose curves are drawn, the best ones
 _EDGE = 0.04  # a best value in this outer part of its range lies at the edge
 OWN = "lstune"
+_CUT_OFF = "interrupted"  # the state of a trial that the end of the search cut off
 
 
 def collect(folder: str | Path) -> ReportData:
@@ -367,7 +368,7 @@ def _rows(run: Folder) -> list[TrialRow]:
     return [
         TrialRow(
             number=t.number,
-            state=t.state.value,
+            state=_CUT_OFF if t.state is TrialState.RUNNING else t.state.value,
             value=t.value,
             epochs=t.epochs,
             seconds=run.seconds.get(t.number),

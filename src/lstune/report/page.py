@@ -145,7 +145,8 @@ def _verdict(data: ReportData) -> str:
         facts.append((words.percent(share), f"of the test tail inside the {level} % interval"))
     total = sum(data.counts.values())
     failed = f", {data.counts['failed']} failed" if data.counts.get("failed") else ""
-    facts.append((f"{total:,}", f"settings tried in {words.duration(data.seconds.get('total'))}{failed}"))
+    tried = "setting" if total == 1 else "settings"
+    facts.append((f"{total:,}", f"{tried} tried in {words.duration(data.seconds.get('total'))}{failed}"))
     items = "".join(f"<li><b>{escape(value)}</b><span>{escape(label)}</span></li>" for value, label in facts)
     return (
         f'<div class="verdict {kind}"><p>{escape(words.headline(data))}</p><p>{escape(more)}</p></div>'
@@ -162,7 +163,9 @@ def _forecast(data: ReportData, drawn: dict[str, Any]) -> str:
     if "forecast" not in drawn and "overview" not in drawn:
         return f"<h2>Errors on the test tail</h2>{_errors(data)}"
     ahead = (
-        f", joined end to end from every {data.horizon}th origin" if data.horizon > 1 else ", one step ahead"
+        f", joined end to end from every {words.ordinal(data.horizon)} origin"
+        if data.horizon > 1
+        else ", one step ahead"
     )
     found = data.forecasts
     hidden = (
@@ -279,8 +282,10 @@ def _search(data: ReportData, drawn: dict[str, Any]) -> str:
 
 def _counts(data: ReportData) -> str:
     counts = data.counts
+    whole = counts.get("complete", 0)
     return (
-        f"{counts.get('complete', 0)} were trained to the end, {counts.get('pruned', 0)} stopped early, "
+        f"{whole} {'was' if whole == 1 else 'were'} trained to the end, "
+        f"{counts.get('pruned', 0)} stopped early, "
         f"{counts.get('failed', 0)} failed. Search {words.duration(data.seconds.get('search'))}, "
         f"training on more rows {words.duration(data.seconds.get('refit'))}."
     )
@@ -377,6 +382,7 @@ def _about(data: ReportData) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in data.notes)
         parts.append(f'<h3>What was done to the data</h3><ul class="notes">{notes}</ul>')
     options = {k: v for k, v in data.settings.items() if v is not None}
+    options |= {k: words.duration(options[k]) for k in ("budget", "trial_timeout") if k in options}
     versions = {**data.versions, "data (sha256)": data.fingerprint or "-"}
     parts.append(f'<div class="pair"><div><h3>Best setting</h3>{_list(data.best)}</div><div>')
     parts.append(f"<h3>Options</h3>{_list(options)}<h3>Versions and data</h3>{_list(versions)}</div></div>")

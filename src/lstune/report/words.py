@@ -9,6 +9,7 @@ from typing import Any
 
 from lstune.evaluation import BASELINES
 from lstune.report.data import ReportData
+from lstune.series import counted
 
 __all__ = [
     "coverage_note",
@@ -19,6 +20,7 @@ __all__ = [
     "label",
     "mixture",
     "number",
+    "ordinal",
     "percent",
     "plain",
     "residual_note",
@@ -60,6 +62,12 @@ def label(name: str) -> str:
 def times(count: int) -> str:
     """How often something was done."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def ordinal(count: int) -> str:
+    """A place in a row: 1st, 2nd, 3rd, 11th."""
+    tail = "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    return f"{count}{tail}"
 
 
 def duration(seconds: float | None) -> str:
@@ -134,7 +142,7 @@ def mixture(found: Mapping[str, Any]) -> str:
         name = next(iter(baselines), "naive")
         return f"the {name} forecast alone"
     count, settings = found["networks"], len(found.get("settings", []))
-    text = f"{count} network{'s' if count > 1 else ''} of {settings} setting{'s' if settings > 1 else ''}"
+    text = f"{counted(count, 'network')} of {counted(settings, 'setting')}"
     parts = [f"{100 * share:.0f} % {name}" for name, share in baselines.items() if share >= 0.005]
     return text + (", mixed with " + " and ".join(parts) if parts else "")
 
@@ -156,9 +164,9 @@ def importance_note(data: ReportData) -> str:
     found = data.importance
     if found is None:
         return "Too few trials to say which hyperparameters mattered."
-    when = f"after {found.epochs} epochs" if found.epochs else "after their last epoch"
+    when = f"after {counted(found.epochs, 'epoch')}" if found.epochs else "after their last epoch"
     rest = max(0.0, 1.0 - sum(found.shares.values()))
-    text = f"From {found.trials} trials, compared {when} (fANOVA, main effects)."
+    text = f"From {counted(found.trials, 'trial')}, compared {when} (fANOVA, main effects)."
     text += f" The remaining {100 * rest:.0f} % come from hyperparameters acting together, or from chance."
     if found.trials < 40:
         text += " With so few trials, take the order as a hint."

@@ -20,7 +20,7 @@
     return `rgba(${part(1)},${part(3)},${part(5)},${opacity})`;
   }
   function scale(reversed) {
-    const ends = isDark() ? ["#33506f", "#6ba8ea", "#d8e8fb"] : ["#c3d7ee", "#5d95d0", "#173f6e"];
+    const ends = root.dataset.theme === "dark" ? ["#33506f", "#6ba8ea", "#d8e8fb"] : ["#c3d7ee", "#5d95d0", "#173f6e"];
     if (reversed) ends.reverse();
     return ends.map((end, at) => [at / 2, end]);
   }
@@ -85,6 +85,8 @@
     }
     // On a touch screen a drag across a plot scrolls the page.
     if (touch) layout.dragmode = false;
+    // By itself a plot that is drawn again keeps its width, on paper too.
+    layout.width = place.clientWidth;
     Plotly.react(place, figure.data, layout, { responsive: true, displayModeBar: false });
     place.dataset.drawn = "yes";
   }
@@ -156,7 +158,8 @@
     }
     body.replaceChildren(rows);
     heads.forEach((head, at) => head.setAttribute("aria-sort", at === order.column ? (order.down ? "descending" : "ascending") : "none"));
-    count.textContent = keep.length === table.rows.length ? `${keep.length} trials` : `${keep.length} of ${table.rows.length} trials`;
+    const all = table.rows.length;
+    count.textContent = (keep.length === all ? "" : `${keep.length} of `) + (all === 1 ? "1 trial" : `${all} trials`);
   }
   heads.forEach((head, at) => {
     if (at > 0 && table.rows.some((row) => typeof row[at] === "string")) head.className = "text";
@@ -193,6 +196,17 @@
   button.addEventListener("click", () => {
     chosen = isDark() ? "light" : "dark";
     try { localStorage.setItem("lstune-theme", chosen); } catch { /* as above */ }
+    setTheme();
+    drawAll();
+  });
+  // Paper is light and narrower than most windows: a plot drawn for one would be cut.
+  window.addEventListener("beforeprint", () => {
+    root.dataset.theme = "light";
+    document.body.classList.add("paper");
+    Object.keys(figures).forEach(draw);
+  });
+  window.addEventListener("afterprint", () => {
+    document.body.classList.remove("paper");
     setTheme();
     drawAll();
   });

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from lstune.report.data import Band, ReportData, TrialRow
@@ -14,6 +16,7 @@ __all__ = [
     "draw_line",
     "make_layout",
     "naive_line",
+    "plot_name",
     "slice_names",
     "value_range",
     "valued",
@@ -21,6 +24,16 @@ __all__ = [
 
 Figure = dict[str, Any]
 _SLICES = 16
+_LONGEST_NAME = 30  # letters; more do not fit beside a plot
+
+
+def plot_name(text: str) -> str:
+    """A column's name as plotly shows it letter by letter: no tags in it, no colour and no list of the page.
+
+    Of a very long one its beginning.
+    """
+    short = text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 3].rstrip() + "..."
+    return re.sub(r"^[$@]", lambda mark: f"&#{ord(mark[0])};", escape(short, quote=False))
 
 
 def slice_names(data: ReportData) -> list[str]:

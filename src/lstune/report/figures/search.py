@@ -16,6 +16,7 @@ from lstune.report.figures._parts import (
     valued,
 )
 from lstune.report.numbers import best_so_far
+from lstune.series import counted
 
 __all__ = ["curves", "importance", "one_slice", "parallel", "progress", "rungs", "training"]
 
@@ -23,7 +24,7 @@ _STATES = {
     "complete": ("trained to the end", "$good", "circle"),
     "paused": ("stopped at a rung", "$truth", "circle"),
     "pruned": ("stopped early", "$muted", "circle"),
-    "running": ("interrupted", "$muted", "circle-open"),
+    "interrupted": ("interrupted", "$muted", "circle-open"),
 }
 
 
@@ -48,7 +49,7 @@ def progress(data: ReportData) -> Figure | None:
                     "name": label,
                     "x": [place(row) for row in mine],
                     "y": [row.value for row in mine],
-                    "text": [f"trial {row.number}, {row.epochs} epochs" for row in mine],
+                    "text": [f"trial {row.number}, {counted(row.epochs, 'epoch')}" for row in mine],
                     "hovertemplate": "%{text}<br>%{y:.5g}<extra></extra>",
                     "marker": {"color": color, "symbol": symbol, "size": 7, "opacity": 0.85},
                 }
@@ -68,7 +69,9 @@ def progress(data: ReportData) -> Figure | None:
             **extra,
             "annotations": [*extra.get("annotations", []), {**note, "text": text, "showarrow": False}],
         }
-    return {"data": traces, "layout": make_layout(title, "validation MAE", yaxis={"range": bounds}, **extra)}
+    # A lone point would stand between a second before the search and one after.
+    axes = {"xaxis": {"rangemode": "nonnegative"}, "yaxis": {"range": bounds}}
+    return {"data": traces, "layout": make_layout(title, "validation MAE", **axes, **extra)}
 
 
 def rungs(data: ReportData) -> Figure | None:
@@ -179,7 +182,7 @@ def one_slice(data: ReportData, name: str) -> Figure | None:
         "mode": "markers",
         "x": x,
         "y": [row.value for row in rows],
-        "text": [f"trial {row.number}, {row.epochs} epochs" for row in rows],
+        "text": [f"trial {row.number}, {counted(row.epochs, 'epoch')}" for row in rows],
         "hovertemplate": "%{text}<br>%{x}: %{y:.5g}<extra></extra>",
         "marker": marker,
     }

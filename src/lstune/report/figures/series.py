@@ -7,7 +7,7 @@ from itertools import cycle
 from typing import Any
 
 from lstune.report.data import Forecasts, ReportData
-from lstune.report.figures._parts import Figure, draw_band, draw_line, make_layout
+from lstune.report.figures._parts import Figure, draw_band, draw_line, make_layout, plot_name
 
 __all__ = ["acf", "first_view", "forecast", "histogram", "overview", "residuals", "steps"]
 
@@ -45,7 +45,7 @@ def forecast(data: ReportData) -> Figure | None:
     begin = found.x[-min(count, len(found.x))]
     axis: Figure = {"range": _padded([begin, (found.x + found.future_x)[-1]])}
     upright = {"range": _reach(found, count)}
-    layout = make_layout(None, data.target, xaxis=axis, yaxis=upright, hovermode="x unified")
+    layout = make_layout(None, plot_name(data.target), xaxis=axis, yaxis=upright, hovermode="x unified")
     return {"data": traces, "layout": layout}
 
 
@@ -113,9 +113,11 @@ def overview(data: ReportData) -> Figure | None:
             }
         )
     values = data.overview["values"]
-    line = draw_line(data.target, data.overview["x"], values, "$truth", 1.1)
+    line = draw_line(plot_name(data.target), data.overview["x"], values, "$truth", 1.1)
     upright = {"type": "log"} if min(values) > 0 and max(values) > _MANIFOLD * min(values) else {}
-    layout = make_layout(None, data.target, yaxis=upright, shapes=shapes, annotations=notes, showlegend=False)
+    layout = make_layout(
+        None, plot_name(data.target), yaxis=upright, shapes=shapes, annotations=notes, showlegend=False
+    )
     return {"data": [line], "layout": layout}
 
 
