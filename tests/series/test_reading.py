@@ -47,6 +47,7 @@ def test_texts_are_read_and_written_back(text, value):
         (["freq"], "NAME=VALUE"),
         (["frequency=h"], "freq, repeats, max_gap"),
         (["check=no"], "Options of reading are"),
+        (["max_gpa=3"], "Perhaps 'max_gap' is meant"),
         (["freq="], "a pandas frequency"),
         (["repeats=median"], "auto, mean, sum, first, last, error"),
         (["max_gap=-1"], "0 or more"),

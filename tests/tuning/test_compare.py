@@ -284,6 +284,7 @@ def test_failures_are_told_and_do_not_end_the_comparison(tmp_path):
     ("text", "words"),
     [
         ("random,magic", "Methods are"),
+        ("random,tpee", "Received: tpee. Perhaps 'tpe' is meant"),
         ("random+often", "asha"),
         ("", "Methods are"),
         ("random+", "asha"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lstune.errors import UserError, explain
+from lstune.errors import UserError, explain, nearest
 
 __all__ = ["READ_OPTIONS", "REPEATS", "ReadOption", "check_reading", "format_reading", "parse_reading"]
 
@@ -90,7 +90,8 @@ def parse_reading(texts: Sequence[str]) -> dict[str, Any]:
         if not mark:
             raise UserError(explain("An option of reading is NAME=VALUE", text, "For example freq=h"))
         if name not in READ_OPTIONS:
-            raise UserError(explain(f"Options of reading are {', '.join(READ_OPTIONS)}", name))
+            meant = nearest(name, READ_OPTIONS)
+            raise UserError(explain(f"Options of reading are {', '.join(READ_OPTIONS)}", name, meant))
         if name in found:
             raise UserError(explain(f"The option of reading {name} is given twice", text, "Give it once"))
         # A blank may be the value, of the delimiter.

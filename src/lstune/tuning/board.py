@@ -57,8 +57,9 @@ class StudyBoard:
         self.names = names
         self.watch = watch
         self.workers = workers
-        self.trials: tuple[TrialRecord, ...] = tuple(study.trials)
-        self._standing = (0, 0, 0, study.best)
+        self.trials: tuple[TrialRecord, ...] = ()
+        self._standing: tuple[int, int, int, TrialRecord | None] = (0, 0, 0, None)
+        self._stand()
 
     def ask(self) -> Job | None:
         """The study's next job; before new ones, that of a worker elsewhere which has died."""
@@ -95,6 +96,8 @@ class StudyBoard:
         try:
             yield
         finally:
+            done, running, failed, best = self._standing
+            self._standing = (done + running, 0, failed, best)  # what is under way has been cut off
             if self.workers is not None:
                 with suppress(StorageError, OSError):  # broken storage has been told already
                     self.workers.end()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstune._version import __version__
-from lstune.errors import RunError, UserError, explain
+from lstune.errors import RunError, UserError, explain, nearest
 from lstune.files import write_whole
 from lstune.search import METHODS, SCHEDULERS, Space, Study, TrialRecord, TrialState, method_parts
 from lstune.search.params import plain
@@ -114,7 +114,7 @@ def _no_method(received: Any) -> UserError:
         explain(
             f"Methods are {', '.join(METHODS)}, alone or with +{', +'.join(SCHEDULERS)} behind it",
             repr(received) if received is None else received,
-            "Separate them by commas, as in random,tpe,gp+median",
+            nearest(received, METHODS) or "Separate them by commas, as in random,tpe,gp+median",
         )
     )
 
