@@ -98,6 +98,24 @@ def test_every_hyperparameter_is_explained():
         assert f"`{name}`" in text, f"docs/hyperparameters.md lacks {name}"
 
 
+def test_the_space_that_is_searched_by_itself_is_told():
+    from lstune.search import Choice, Fixed
+    from lstune.tuning.defaults import Nature, default_space
+
+    text = (ROOT / "docs" / "hyperparameters.md").read_text(encoding="utf-8")
+    part = text.split("## What lstune tries by itself")[1].split("\n## ")[0]
+    space = default_space(Nature(1000, season=7, positive=True))
+    for name, param in space.items():
+        if isinstance(param, Fixed):
+            shown = f"`{param.value}`" if isinstance(param.value, str) else f"{param.value:g}"
+            assert f"`{name}` {shown}" in part
+            continue
+        row = part.split(f"| `{name}` |")[1].split("\n")[0]
+        values = param.options if isinstance(param, Choice) else [param.low, param.high]
+        for value in values if name != "lookback" else [8, 128]:
+            assert f"{value:g}" in row if isinstance(value, float) else str(value) in row, f"{name}: {value}"
+
+
 def test_every_option_of_reading_is_explained():
     from lstune.series import READ_OPTIONS
 

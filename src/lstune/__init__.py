@@ -1,4 +1,4 @@
-"""lstune: the fastest and most honest way to tune an LSTM on a time series.
+"""lstune finds a good LSTM for a time series, fast, and says honestly what it is worth.
 
     >>> import lstune
     >>> run = lstune.tune("amzn", budget="60s")  # doctest: +SKIP
