@@ -53,6 +53,11 @@ def test_beyond_the_horizon_the_forecast_is_fed_back(multi):
     np.testing.assert_allclose(far["lower_95"][:4], multi.predict()["lower_95"])
 
 
+def test_a_forecaster_shows_itself_in_a_line():
+    naive = Forecaster((), 2, Series(pd.RangeIndex(30), np.arange(30.0)), {"naive": 1.0})
+    assert repr(naive) == "Forecaster(0 networks, 100 % naive; horizon=2, after 29)"
+
+
 def test_intervals_widen_as_the_series_wanders():
     walk = np.random.default_rng(0).normal(size=900).cumsum()
     series = Series(pd.RangeIndex(900), walk)

@@ -78,7 +78,8 @@ def _label(name: str) -> str:
 
 
 def _places(skill: float) -> int:
-    return 0 if abs(skill) >= 0.1 else 1
+    # "Beats naive by 0.0 %" would say nothing.
+    return 0 if abs(skill) >= 0.1 else 1 if abs(skill) >= 0.0005 or skill == 0 else 3
 
 
 def _evidence(interval: tuple[float, float], p_value: float) -> str:
@@ -87,7 +88,7 @@ def _evidence(interval: tuple[float, float], p_value: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return "too few rows to test" if p_value == 1.0 else shown_p
     # Two bounds that print alike would say nothing.
-    places = 0 if high - low >= 4 else 1
+    places = 0 if high - low >= 4 else 1 if high - low >= 0.1 else 3
     return f"95 % interval {_number(low, places)} to {_number(high, places)}, {shown_p}"
 
 
