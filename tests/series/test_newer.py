@@ -224,7 +224,8 @@ def test_known_rows_begin_with_the_first_coming_one():
     frame = table(STAMPS["days"])
     series = read_series(frame[:-5], target="y", known="sale")
     rows = frame[-5:].drop(columns="y")
-    for wrong in (rows[1:], rows[2:], frame[:-5].drop(columns="y"), rows.assign(sale=np.nan)):
+    far = rows.assign(when=rows["when"] + pd.Timedelta(days=400))  # behind a gap that is not filled
+    for wrong in (rows[1:], rows[2:], far, frame[:-5].drop(columns="y"), rows.assign(sale=np.nan)):
         with pytest.raises(DataError, match="must begin with the row to be forecast first, 2024-10-22"):
             with_known(series, wrong, {"target": "y"})
     assert len(with_known(series, rows.drop(index=rows.index[2]), {"target": "y"}).ahead) == 2
