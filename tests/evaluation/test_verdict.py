@@ -22,6 +22,13 @@ def test_clear_skill_names_the_best_baseline_and_the_figures():
     assert verdict.text.endswith("p < 0.001)")
 
 
+def test_a_sure_and_tiny_gain_is_not_called_zero():
+    noise = np.random.default_rng(4)
+    base = 1.0 + noise.random(400)
+    verdict = judge(np.zeros(400), base * (1.0 - 3e-4 - 2e-4 * noise.random(400)), {"naive": base})
+    assert verdict.text == "beats naive by 0.040 % (95 % interval 0.040 to 0.041, p < 0.001)"
+
+
 def test_no_skill_sends_to_the_baseline():
     noise = np.random.default_rng(5)
     truth = noise.normal(size=200)
