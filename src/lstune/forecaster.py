@@ -27,6 +27,7 @@ from lstune.series import (
     apart_note,
     append_rows,
     coming_note,
+    counted,
     filled_note,
     future_timestamps,
     load_series,
@@ -108,6 +109,12 @@ class Forecaster:
     reading: dict[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     beyond: Intervals | None = None
+
+    def __repr__(self) -> str:
+        # All that the fields hold would fill a notebook's screen.
+        shares = [f"{100 * share:.0f} % {name}" for name, share in self.baselines.items()]
+        made = ", ".join([counted(len(self.members), "network"), *shares])
+        return f"Forecaster({made}; horizon={self.horizon}, after {self.history.timestamps[-1]})"
 
     def predict(self, steps: int | None = None, data: Any = None, known: Any = None) -> pd.DataFrame:
         """Forecast the `steps` rows (by default the horizon) after the last known row.
