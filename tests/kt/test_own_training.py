@@ -117,15 +117,20 @@ def test_a_training_loop_of_ones_own_gives_its_best_model(compiled, data, tmp_pa
     assert error_of(tuner.get_best_models()[0], x, y) == pytest.approx(best.score, rel=1e-4)
 
 
-def test_a_fit_that_tells_its_callbacks_nothing_leaves_no_model_and_why_is_said(data, tmp_path):
+@pytest.mark.parametrize(
+    ("fails", "why"), [(False, r"shall hand its callbacks to model\.fit"), (True, "which is FAILED")]
+)
+def test_a_trial_that_left_no_model_says_why(fails, why, data, tmp_path):
     class Silent(kt.HyperModel):
         def build(self, hp):
             return unbuilt(hp)
 
         def fit(self, hp, model, *args, **kwargs):
+            if fails:
+                raise kt.FailedTrialError("no")
             return 1.0
 
     tuner = kt.RandomSearch(Silent(), max_trials=1, directory=tmp_path)
     tuner.search(*data, verbose=0)
-    with pytest.raises(ValueError, match=r"shall hand its callbacks to model\.fit"):
+    with pytest.raises(ValueError, match=why):
         tuner.get_best_models()

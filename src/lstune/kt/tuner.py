@@ -28,7 +28,7 @@ from lstune.kt.oracle import Oracle
 from lstune.kt.results import validate_results
 from lstune.kt.series import SeriesWindows
 from lstune.kt.translate import Untranslatable, translate_fit
-from lstune.kt.trial import Trial
+from lstune.kt.trial import Trial, TrialStatus
 
 __all__ = ["Tuner", "maybe_distribute"]
 
@@ -419,6 +419,9 @@ class Tuner(BaseTuner):
             return model
 
     def _why_no_weights(self, trial: Trial) -> str:
+        if trial.status != TrialStatus.COMPLETED:
+            received = f"trial {trial.trial_id}, which is {trial.status}"
+            return explain("Only a completed trial has weights", received, "Its message says why")
         if trial.trial_id in {
             best.trial_id for best in self.oracle.get_best_trials(max(self.keep_checkpoints, 1))
         }:
