@@ -67,6 +67,8 @@ def test_columns_of_equal_names_are_told(tmp_path):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(DataError, match=r"an empty text.*Name the file"):
         read_series("")
+    with pytest.raises(DataError, match=r"does not exist.*~nobody-of-that-name"):
+        read_series("~nobody-of-that-name/prices.csv")
     write(tmp_path / "prices.csv", table())
     with pytest.raises(DataError, match=r"does not exist.*Perhaps prices.csv is meant"):
         read_series(tmp_path / "price.csv")

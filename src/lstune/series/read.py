@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +101,8 @@ def _load(source: Any, options: ReadOptions, name: str | None) -> Table:
     if isinstance(source, str) and not source.strip():
         raise DataError(explain("A path, DataFrame or array is needed", "an empty text", "Name the file"))
     if isinstance(source, (str, Path)):
-        return _load_file(Path(source).expanduser(), options, name)
+        # Path.expanduser raises for a user that is not there.
+        return _load_file(Path(os.path.expanduser(source)), options, name)
     if hasattr(source, "to_pandas") and not isinstance(source, (pd.DataFrame, pd.Series)):
         source = source.to_pandas()
     if isinstance(source, pd.Series):
