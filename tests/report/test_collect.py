@@ -214,6 +214,8 @@ def test_a_password_stays_out_of_reports():
         {"options": {"storage": "postgresql://me:se/c@ret@host/db", "seed": 1}, "reading": {"target": "y"}}
     )
     assert found == {"storage": "postgresql://me:***@host/db", "seed": 1, "target": "y"}
+    queried = asked({"options": {"storage": "postgresql://host/db?user=me&password=secret"}})
+    assert queried == {"storage": "postgresql://host/db?user=me&password=***"}
 
 
 @pytest.mark.parametrize("limit", [errno.ENOSPC, errno.EFBIG])

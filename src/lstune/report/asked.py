@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from lstune.search.params import param_to_dict
+from lstune.search.urls import hide_password
 from lstune.series import READ_OPTIONS, format_reading
 
 __all__ = ["asked", "command"]
@@ -17,7 +17,7 @@ def asked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Options and columns as they were asked for, without a database's password."""
     found = {**settings.get("options", {}), **_given(settings.get("reading", {}))}
     if isinstance(found.get("storage"), str):
-        found["storage"] = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", found["storage"])
+        found["storage"] = hide_password(found["storage"])
     return found
 
 
