@@ -31,7 +31,7 @@ _IDLE_SECONDS = 0.5
 
 
 def parse_budget(budget: str | float | None) -> float | None:
-    """Seconds for "90s", "10m", "1h30m" or a number of seconds. Raises ValueError, as Keras Tuner does."""
+    """Seconds for "90s", "10m", "1h30m" or a number of seconds. Raises ValueError for all else."""
     try:
         return None if budget is None else parse_duration(budget)
     except UserError as error:

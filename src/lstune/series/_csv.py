@@ -173,14 +173,8 @@ def read_text_table(
     if not sample:
         raise DataError(explain("The file holds no rows", name, "Check that it was written completely"))
     delimiter = delimiter or _find_delimiter(sample)
-    reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
-    rows, after = [], []
-    try:
-        for row in reader:
-            rows.append(row)
-            after.append(filled[reader.line_num - 1] + 1)  # the line after this row, which may have several
-    except csv.Error as error:
-        raise DataError(explain(f"{name} cannot be read as delimited text", str(error))) from error
+    rows, ends = _cells(sample, delimiter, name)
+    after = [filled[end - 1] + 1 for end in ends]  # the line after each row, which may have several
     width = max(Counter(len(row) for row in rows[1:] or rows).items(), key=lambda item: (item[1], item[0]))[0]
     prose = next((i for i, row in enumerate(rows) if len(row) > 1), 0) if width > 1 else 0
     prose += _preamble(rows[prose:], width) if header is not False else 0
@@ -205,18 +199,11 @@ def read_text_table(
     if has_header:
         skipped = after[more]
     elif width > _WIDE and len(rows) <= 2:
-        raise DataError(
-            explain(
-                "A file must have a row for each time",
-                f"{counted(len(rows), 'row')} of {width} cells in {name}",
-                "Turn it: pandas.read_csv(path, header=None).T.to_csv('turned.csv', index=False)",
-            )
-        )
+        raise DataError(_turned(width, len(rows), name))
     else:
         notes.append(f"The file has no header: its columns are called {', '.join(names)}")
-    if twice := [
-        name for name, count in Counter(rows[0] if has_header else []).items() if count > 1 and name
-    ]:
+    twice = [cell for cell, count in Counter(rows[0]).items() if count > 1 and cell] if has_header else []
+    if twice:
         notes.append(f"Of columns with the same name the second is called {twice[0]}.2, and so on")
     first = has_header + more
     if first < len(rows) and any(cell.strip() for cell in rows[first][width:]):  # pandas would cut it off
@@ -228,9 +215,22 @@ def read_text_table(
     return TextTable(frame, delimiter, places, tuple(notes))
 
 
+def _cells(sample: list[str], delimiter: str, name: str) -> tuple[list[list[str]], list[int]]:
+    """The rows of some lines, and for each how many of the lines are read after it."""
+    reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
+    rows, ends = [], []
+    try:
+        for row in reader:
+            rows.append(row)
+            ends.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(explain(f"{name} cannot be read as delimited text", str(error))) from error
+    return rows, ends
+
+
 def _preamble(rows: list[list[str]], width: int) -> int:
     """How many rows above the header hold something else, such as names and their values ("Station;5")."""
-    if len(rows[0]) == width and _names_values(rows):
+    if len(rows[0]) == width and any(_names_values(rows, column) for column in range(width)):
         return 0
     for count in range(1, len(rows) - 1):
         cells = [cell.strip() for cell in rows[count]]
@@ -241,12 +241,8 @@ def _preamble(rows: list[list[str]], width: int) -> int:
         if not any(_is_value(cell) for row in rows[:count] for cell in row) and len(rows[0]) == width:
             continue
         for column in range(width):
-            above, below = (
-                [row[column].strip() for row in part if len(row) > column]
-                for part in (rows[:count], rows[count + 1 :])
-            )
-            below = [cell for cell in below if cell and cell.lower() not in MISSING]
-            if names[column] and below and all(map(_is_value, below)) and not any(map(_is_value, above)):
+            above = [row[column].strip() for row in rows[:count] if len(row) > column]
+            if _names_values(rows[count:], column) and not any(map(_is_value, above)):
                 return count
     return 0
 
@@ -270,6 +266,14 @@ def _check_unnamed(
     row = int(np.flatnonzero(filled)[0])
     cells = [cell for cell in frame.iloc[row] if isinstance(cell, str)]
     raise DataError(_too_wide(named, header_line, cells, int(places[row]), delimiter))
+
+
+def _turned(width: int, rows: int, name: str) -> str:
+    return explain(
+        "A file must have a row for each time",
+        f"{counted(rows, 'row')} of {width} cells in {name}",
+        "Turn it: pandas.read_csv(path, header=None).T.to_csv('turned.csv', index=False)",
+    )
 
 
 def _too_wide(named: int, header_line: int, cells: list[str], line: int, delimiter: str) -> str:
@@ -333,17 +337,16 @@ def _is_header(rows: list[list[str]]) -> bool:
     named = list(map(_is_name, cells))
     if all(name or not cell for name, cell in zip(named, cells, strict=True)):
         return any(named)
-    return _names_values(rows)
+    return any(_names_values(rows, column) for column in range(len(cells)))
 
 
-def _names_values(rows: list[list[str]]) -> bool:
-    """Whether some cell of the first row is a name above values."""
-    for column, cell in enumerate(rows[0]):
-        below = [row[column].strip() for row in rows[1:] if len(row) > column]
-        below = [cell for cell in below if cell and cell.lower() not in MISSING]
-        if _is_name(cell.strip()) and below and all(map(_is_value, below)):
-            return True
-    return False
+def _names_values(rows: list[list[str]], column: int) -> bool:
+    """Whether the first row's cell in this column is a name above values."""
+    if not _is_name(rows[0][column].strip()):
+        return False
+    below = [row[column].strip() for row in rows[1:] if len(row) > column]
+    below = [cell for cell in below if cell and cell.lower() not in MISSING]
+    return bool(below) and all(map(_is_value, below))
 
 
 def _is_name(cell: str) -> bool:

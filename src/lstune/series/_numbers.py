@@ -42,6 +42,7 @@ _COMMA_DECIMAL = re.compile(r"[+-]?([1-9]\d{0,2}(\.\d{3})+|\d+),\d+([eE][+-]?\d+
 _COMMA_SHAPE = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+,\d+|\d+(?:,\d+)?)")
 _POINT_SHAPE = re.compile(r"[+-]?(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _SMALL = re.compile(r"[+-]?\d{1,3}")
+_REMOVED = "Thousands marks were removed"
 _SAY = "say --read decimal={0} or, in Python, decimal='{0}'"
 
 
@@ -141,9 +142,11 @@ def _shaped_numbers(cells: Any, decimal: str | None) -> Numbers | None:
             return None
         values = np.full(len(cells), np.nan)
         values[known] = np.array([text.replace(group, "").replace(",", ".") for text in texts], np.float64)
-        notes = () if decimal else (_comma_note(),)
-        if mark == "." and not decimal:
-            notes = ("Thousands marks were removed",) if any("," in text for text in texts) else ()
+        notes: tuple[str, ...] = ()
+        if decimal is None and mark == ",":
+            notes = (_comma_note(),)
+        elif decimal is None and any("," in text for text in texts):
+            notes = (_REMOVED,)
         return Numbers(values, {}, [], notes)
     return None
 
@@ -280,7 +283,7 @@ def _decide(texts: list[str], comma_file: bool, mark: Callable[[], str | None]) 
     any_comma = commas is not None or any("," in text and _COMMA_DECIMAL.fullmatch(text) for text in texts)
     if dots is None and not any_comma:
         return ".", []
-    removed = [] if commas is None else ["Thousands marks were removed"]
+    removed = [] if commas is None else [_REMOVED]
     if found := _proven_mark(texts) or mark():
         if found == ".":
             return ".", removed

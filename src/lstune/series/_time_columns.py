@@ -70,7 +70,7 @@ def find_times(
         sure = bare(named[0]) in TIME_NAMES
         serial = bare(named[0]) in _SURE_TIME_NAMES
         cells, times = read_times(frame, named, days, numbers=sure, serial=serial)
-        if times.readable == 1 or (sure and times.readable >= 0.5) or bare(named[0]) in _SURE_TIME_NAMES:
+        if times.readable == 1 or (sure and times.readable >= 0.5) or serial:
             check_times(named, cells, times, where)
             _check_clock(frame.iloc[: len(times.stamps)], named, times, target, where)
             return named, times

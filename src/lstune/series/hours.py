@@ -75,7 +75,7 @@ def _planned(timestamps: pd.DatetimeIndex, steps: int) -> pd.DatetimeIndex | Non
 
     The last week tells, if it has as many rows as usual; else, with holidays in it, the last eight do.
     """
-    stamps = timestamps.to_numpy().astype("datetime64[us]").astype(np.int64)
+    stamps = timestamps.as_unit("us").asi8
     now = int(stamps[-1])
     weeks = (now - stamps[0]) / _WEEK
     if weeks < 1.0:
